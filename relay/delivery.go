@@ -1,0 +1,73 @@
+package relay
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Destination is a logical next hop, and the name of a bin: the route and, where the
+// route delivers by MX, the recipients' domain. Hosts, credentials and TLS belong to the
+// route and are looked up at the attempt.
+type Destination struct {
+	Route  string
+	Domain string
+}
+
+// String gives "route" or "route/domain".
+func (d Destination) String() string {
+	if d.Domain == "" {
+		return d.Route
+	}
+	return d.Route + "/" + d.Domain
+}
+
+// ParseDestination reads what String gives. A route's name has no slash.
+func ParseDestination(text string) Destination {
+	route, domain, _ := strings.Cut(text, "/")
+	return Destination{Route: route, Domain: domain}
+}
+
+// Flow names the deliveries in a bin that share a sender's identity. Flows of a bin
+// compete fairly.
+type Flow string
+
+// DeliveryID names a delivery: a message and the number of its part. A message has one
+// part for each destination.
+type DeliveryID struct {
+	Message ID
+	Part    uint32
+}
+
+// String gives "ID.part", or the ID alone for part 0.
+func (id DeliveryID) String() string {
+	if id.Part == 0 {
+		return id.Message.String()
+	}
+	return fmt.Sprintf("%s.%d", id.Message, id.Part)
+}
+
+// Delivery is one message for one destination: the unit of scheduling. It is a value: a
+// change of state is a new value, made durable by Spool.Settle.
+type Delivery struct {
+	DeliveryID
+	To   Destination
+	Flow Flow
+	// Recipients are the ones that are still to be delivered, as indices into the
+	// envelope's Recipients.
+	Recipients []int
+	// Sole says that the message has no other delivery and never had one, so that
+	// its end is the end of the message.
+	Sole bool
+	// Attempts counts the attempts so far that reached a decision about this delivery.
+	Attempts int
+	// Due is the earliest time of the next attempt.
+	Due time.Time
+	// Last is the reply that ended the latest attempt; zero before the first.
+	Last Reply
+	// Warned says that the sender has been told of the delay.
+	Warned bool
+	// Claimed says that whoever holds this value holds the claim: nobody else will be
+	// given the delivery until it is settled or released. Claims live in memory only.
+	Claimed bool
+}

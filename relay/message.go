@@ -1,0 +1,40 @@
+package relay
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Message is an accepted message. It never changes: what becomes of it is recorded in
+// its deliveries. On the wire it is Header followed by the body, byte for byte.
+type Message struct {
+	ID       ID
+	Envelope Envelope
+	Origin   Origin
+	// Header is the whole header section as it will be sent: signatures and trace
+	// first, then the fields that the client sent, lines ended by CRLF, and the empty line
+	// that ends the section.
+	Header []byte
+	// Size is the length of the header and the body together, in bytes.
+	Size int64
+	// Received is when the message was accepted.
+	Received time.Time
+}
+
+// Origin is where a message came from: the facts of its session.
+type Origin struct {
+	// Listener is the name of the listener that took the connection; "" for mail of our own.
+	Listener string
+	// Client is the address of the client; invalid on a Unix socket and for mail of our own.
+	Client netip.Addr
+	// Greeting is the name that the client gave with EHLO or HELO.
+	Greeting string
+	// User is the authenticated user; "" when the session is not authenticated.
+	User string
+	// Protocol is the "with" keyword of the Received field: SMTP, ESMTP, ESMTPS,
+	// ESMTPA, ESMTPSA (RFC 3848), or LMTP's.
+	Protocol string
+	// TLS describes the session's encryption, such as "TLSv1.3, TLS_AES_128_GCM_SHA256"; ""
+	// when there is none.
+	TLS string
+}

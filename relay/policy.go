@@ -1,0 +1,30 @@
+package relay
+
+import (
+	"context"
+	"io"
+)
+
+// Policy decides what the configuration has to say about mail. A nil reply means yes.
+// Implementations fail closed: whatever goes wrong inside is a temporary refusal.
+type Policy interface {
+	// Connect decides whether a client may speak at all.
+	Connect(ctx context.Context, o *Origin) *Reply
+	// Mail decides about the reverse-path; e has no recipients yet.
+	Mail(ctx context.Context, o *Origin, e *Envelope) *Reply
+	// Rcpt decides about one recipient, relay permission first; e has those accepted before.
+	Rcpt(ctx context.Context, o *Origin, e *Envelope, r Recipient) *Reply
+	// Data decides about the whole message, before it is stamped and signed.
+	Data(ctx context.Context, m *Message) *Reply
+	// Route says where mail of this origin and envelope for the recipient goes now. It is
+	// asked when mail is accepted and again at every attempt.
+	Route(o *Origin, e *Envelope, r Recipient) (Destination, *Reply)
+}
+
+// Signer signs a message.
+type Signer interface {
+	// Sign reads the message, header section first, as far as it needs and returns
+	// header fields to put in front, each ended by CRLF. No key for the message is not an
+	// error: the fields are empty then.
+	Sign(ctx context.Context, message io.Reader) (fields []byte, err error)
+}

@@ -1,0 +1,114 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"time"
+)
+
+// ErrNotFound says that a message is not, or no longer, in the spool.
+var ErrNotFound = errors.New("not in the spool")
+
+// ErrCorrupt says that a record in the spool cannot be decoded. Whoever meets it for a
+// message hands the message to Spool.Quarantine.
+var ErrCorrupt = errors.New("corrupt record in the spool")
+
+// Spool keeps accepted messages and their deliveries on stable storage. Every
+// implementation passes relaytest.TestSpool. All methods are safe for use by several
+// goroutines.
+type Spool interface {
+	// Admit says whether there is room for a new message of the given size in bytes (0
+	// when unknown). It returns a *Reply, 452 4.3.1, when there is not.
+	Admit(size int64) error
+
+	// Create starts a draft. The caller ends it with Commit or Discard.
+	Create(ctx context.Context) (Draft, error)
+
+	// Claim returns up to n deliveries of the destination and flow that are due at now
+	// and that nobody holds, earliest due first, and claims them for the caller. Next is the
+	// due time of the earliest one that is left unclaimed, zero when there is none; it
+	// may lie before now if n cut the answer short. Claim writes nothing.
+	Claim(ctx context.Context, to Destination, flow Flow, now time.Time, n int) (ds []Delivery, next time.Time, err error)
+
+	// ClaimMessage claims all deliveries of a message that nobody holds, due or not.
+	ClaimMessage(ctx context.Context, id ID) ([]Delivery, error)
+
+	// Release gives up claims without a change: as if they had not been taken.
+	Release(ds ...Delivery)
+
+	// Settle records the end of an attempt as one atomic batch and gives up the claim.
+	// It need not be durable when it returns but becomes so within milliseconds: a lost
+	// settle repeats an attempt. On an error nothing has changed and the claim still holds.
+	Settle(ctx context.Context, s Settlement) error
+
+	// Message returns a message's record, ErrNotFound or ErrCorrupt.
+	Message(ctx context.Context, id ID) (*Message, error)
+
+	// Body opens a message's body for reading. The reader seeks to the start for a second
+	// reading, and returns ErrCorrupt rather than end early.
+	Body(ctx context.Context, id ID) (io.ReadSeekCloser, error)
+
+	// Bins yields each destination and flow that has deliveries, with the earliest due
+	// time among them. It costs time in the number of bins and flows, not of messages.
+	Bins(ctx context.Context) iter.Seq2[BinHead, error]
+
+	// Arrived yields the IDs of messages in order of arrival, from the given ID on.
+	Arrived(ctx context.Context, from ID) iter.Seq2[ID, error]
+
+	// Deliveries returns the deliveries that a message has left, claimed or not, without
+	// claiming them; none when it is not in the queue.
+	Deliveries(ctx context.Context, id ID) ([]Delivery, error)
+
+	// List yields all deliveries in order of their messages' arrival, from the ID on.
+	List(ctx context.Context, from ID) iter.Seq2[Delivery, error]
+
+	// Quarantine takes a message that cannot be processed, with all its deliveries, out of
+	// the queue and sets it aside with the reason. Nothing is lost and nothing is sent.
+	Quarantine(ctx context.Context, id ID, reason string) error
+}
+
+// Draft is the body of a message that is not committed yet. It belongs to one
+// goroutine. A draft that a crash leaves behind is invisible and is collected.
+type Draft interface {
+	// Write appends body bytes. Memory is bounded whatever the total.
+	io.Writer
+	// Body reads back what was written so far.
+	Body() (io.ReadSeekCloser, error)
+	// Commit stores the message and its deliveries with the body as one atomic, durable
+	// change. Deliveries with Claimed set are claimed for the caller before anyone can see
+	// them. On an error nothing is stored and no claim is held. The draft is used up
+	// either way.
+	Commit(ctx context.Context, m *Message, ds []Delivery) error
+	// Discard drops the draft. After Commit it does nothing, so it can be deferred.
+	Discard()
+}
+
+// Settlement is what an attempt made of a claimed delivery.
+type Settlement struct {
+	// Delivery is the claimed delivery as it was before. It is removed.
+	Delivery Delivery
+	// Then is what remains to be delivered: the delivery with its new due time or
+	// destination, or several where its recipients part ways. Part 0 of Then keeps the
+	// delivery's part number, further ones are given new numbers by the spool. Where Then is
+	// empty, and no other delivery of the message is left, the message goes too.
+	Then []Delivery
+	// Notices are messages of ours that enter the queue in the same batch.
+	Notices []Notice
+}
+
+// Notice is a message of our own making, small enough to be held in memory: a DSN.
+type Notice struct {
+	Message    *Message
+	Body       []byte
+	Deliveries []Delivery
+}
+
+// BinHead is what the spool knows of a bin and flow without reading its deliveries.
+type BinHead struct {
+	To   Destination
+	Flow Flow
+	// Due is the earliest due time of the flow's deliveries.
+	Due time.Time
+}

@@ -1,0 +1,78 @@
+package relay
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Transport takes mail to next hops. Its errors are *Reply: permanent only where the
+// recipients of the destination can never be reached (no such domain, null MX).
+type Transport interface {
+	// Resolve finds the site of a destination. It may wait for DNS.
+	Resolve(ctx context.Context, to Destination) (*Site, error)
+
+	// Dial opens a session with one of the site's hosts, in order of preference, ready for the
+	// first transaction. It returns a *Reply, always temporary, when no host could be used.
+	Dial(ctx context.Context, site *Site) (Conn, error)
+}
+
+// Site is the set of hosts that one or more destinations resolve to, together with one
+// TLS, AUTH and source identity. Destinations whose sites have the same Key share
+// connections.
+type Site struct {
+	Key string
+	// Expires is when the destination has to be resolved again; zero means never.
+	Expires time.Time
+	// Connections is the most connections to keep to the site; 0 means the scheduler's default.
+	Connections int
+	// Smart says that the hosts are configured smart hosts: their recovery is looked for
+	// within seconds rather than minutes.
+	Smart bool
+	// Hosts is the Transport's own knowledge, opaque to the scheduler.
+	Hosts any
+}
+
+// Conn is a session with a next hop. It belongs to one goroutine.
+type Conn interface {
+	// Deliver runs one transaction, or several where the peer takes fewer recipients at once.
+	Deliver(ctx context.Context, t Transfer) Attempt
+	// Usable says whether the connection can carry another transaction.
+	Usable() bool
+	// Remote names the host and address at the other end, for operators.
+	Remote() (host, addr string)
+	// Close ends the session, with QUIT where it is in a state for it. It does not wait long.
+	Close() error
+}
+
+// Transfer is what a Conn is to deliver.
+type Transfer struct {
+	Message *Message
+	// Recipients are those of this delivery.
+	Recipients []Recipient
+	// Body is read from its start; the Conn may seek to the start again.
+	Body io.ReadSeeker
+}
+
+// Attempt is what became of a Transfer.
+type Attempt struct {
+	// Replies has one reply for each of the transfer's recipients, in order.
+	Replies []Reply
+	// Host, Addr and TLS describe the session.
+	Host, Addr, TLS string
+	// Transmit is how long the transaction took.
+	Transmit time.Duration
+	// Untried says that the peer made no decision about this message: the connection,
+	// used before, turned out to be closed, or the peer ended it with 421 before MAIL was
+	// answered. The delivery goes back to its bin and no attempt is counted.
+	Untried bool
+	// Setback says that the attempt speaks against the site rather than the message: a 421,
+	// a lost connection, a timeout.
+	Setback bool
+	// Local is set when the attempt ended for a reason of ours, such as a body that
+	// cannot be read. It wraps ErrCorrupt where the message is to be set aside.
+	Local error
+	// Ambiguous says that the connection was lost after the final dot and before its
+	// reply: the peer may have taken the message, and a repeat may be a duplicate.
+	Ambiguous bool
+}
