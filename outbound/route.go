@@ -1,0 +1,172 @@
+package outbound
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"postrider/relay"
+)
+
+// Route is a way out. It goes either by the MX records of the recipients' domain or to
+// configured smart hosts.
+type Route struct {
+	// Name is what destinations call the route. It has no slash.
+	Name string
+	// MX delivers to the hosts that DNS names for the destination's domain.
+	MX bool
+	// Hosts are the smart hosts, in order of preference: "host", "host:port",
+	// "[192.0.2.1]:25", "[IPv6:2001:db8::1]:25" or a bare address. The port is 25 where none
+	// is given. Port 465 speaks TLS from the start (RFC 8314 section 3.3).
+	Hosts []string
+	// TLS is what is asked of the encryption. The zero value is TLSMay.
+	TLS TLSLevel
+	// Auth is who we are to the smart hosts; nil for nobody.
+	Auth *Credentials
+	// PlainAuth lets the credentials be sent without verified TLS.
+	PlainAuth bool
+	// Connections is the most connections to one site; 0 leaves it to the scheduler.
+	Connections int
+}
+
+// Credentials are what AUTH proves.
+type Credentials struct {
+	User, Password string
+}
+
+// String names the user, and never shows the password.
+func (c Credentials) String() string { return c.User }
+
+// GoString is String, so that no way of printing shows the password.
+func (c Credentials) GoString() string { return c.User }
+
+// TLSLevel is what a route asks of the encryption of a session (conformance, table TLS).
+type TLSLevel uint8
+
+// The levels of TLS.
+const (
+	// TLSMay encrypts where the host offers it and never fails for want of it.
+	TLSMay TLSLevel = iota
+	// TLSNone never encrypts.
+	TLSNone
+	// TLSEncrypt sends nothing in clear, and asks nothing of the certificate.
+	TLSEncrypt
+	// TLSVerify wants a certificate that the roots vouch for and that names the host.
+	TLSVerify
+)
+
+// tlsLevels are the words of the levels, in order.
+var tlsLevels = [...]string{"may", "none", "encrypt", "verify"}
+
+// String gives the level's word in the configuration.
+func (l TLSLevel) String() string { return tlsLevels[l] }
+
+// MarshalText gives the level's word.
+func (l TLSLevel) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// UnmarshalText reads may, none, encrypt, verify, or "required", which means encrypt.
+func (l *TLSLevel) UnmarshalText(text []byte) error {
+	word := string(text)
+	if word == "required" {
+		word = TLSEncrypt.String()
+	}
+	i := slices.Index(tlsLevels[:], word)
+	if i < 0 {
+		return fmt.Errorf("%q is not a TLS level: want none, may, encrypt or verify", text)
+	}
+	*l = TLSLevel(i)
+	return nil
+}
+
+// Validate says what is wrong with the route, everything at once.
+func (r *Route) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("route %q: "+format, append([]any{r.Name}, args...)...))
+	}
+	if r.Name == "" || strings.Contains(r.Name, "/") {
+		fault("a name must not be empty and has no slash")
+	}
+	switch {
+	case r.MX && len(r.Hosts) > 0:
+		fault("has both mx and hosts")
+	case !r.MX && len(r.Hosts) == 0:
+		fault("has neither mx nor hosts")
+	case r.MX && r.Auth != nil:
+		fault("has credentials, which are for hosts and not for mx")
+	}
+	if r.Auth != nil && r.Auth.User == "" {
+		fault("has credentials without a user")
+	}
+	for _, text := range r.Hosts {
+		if _, err := ParseHost(text); err != nil {
+			fault("host %q: %w", text, err)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Host is a configured smart host: a name, or an address, and a port.
+type Host struct {
+	// Name is in lower case; for an address, the address's text.
+	Name string
+	// Addr is valid where an address was given instead of a name.
+	Addr netip.Addr
+	Port uint16
+}
+
+// ParseHost reads one of Route.Hosts.
+func ParseHost(text string) (Host, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return Host{Name: addr.String(), Addr: addr, Port: 25}, nil
+	}
+	name, port := text, uint16(25)
+	if before, after, ok := cutPort(text); ok {
+		n, err := strconv.ParseUint(after, 10, 16)
+		if err != nil || n == 0 {
+			return Host{}, fmt.Errorf("port %q is not in 1 to 65535", after)
+		}
+		name, port = before, uint16(n)
+	}
+	if addr, ok := parseBracketed(name); ok {
+		return Host{Name: addr.String(), Addr: addr, Port: port}, nil
+	}
+	if addr, err := netip.ParseAddr(name); err == nil && addr.Is4() {
+		return Host{Name: addr.String(), Addr: addr, Port: port}, nil
+	}
+	inner := strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+	name, err := toASCII(inner)
+	if err != nil {
+		return Host{}, errors.New("not a host name or an address literal")
+	}
+	return Host{Name: name, Port: port}, nil
+}
+
+// String gives the host with its port.
+func (h Host) String() string { return net.JoinHostPort(h.Name, strconv.Itoa(int(h.Port))) }
+
+// cutPort splits at the colon before the port, which is the last one and not inside brackets.
+func cutPort(text string) (host, port string, ok bool) {
+	i := strings.LastIndexByte(text, ':')
+	if i < 0 || strings.Contains(text[i:], "]") {
+		return text, "", false
+	}
+	return text[:i], text[i+1:], true
+}
+
+// parseBracketed reads the literals of RFC 5321 section 4.1.3, and [2001:db8::1], which is how
+// a URL has it.
+func parseBracketed(text string) (netip.Addr, bool) {
+	if addr, ok := relay.ParseLiteral(text); ok {
+		return addr, true
+	}
+	if !strings.HasPrefix(text, "[") || !strings.HasSuffix(text, "]") {
+		return netip.Addr{}, false
+	}
+	addr, err := netip.ParseAddr(text[1 : len(text)-1])
+	return addr, err == nil
+}
