@@ -1,0 +1,30 @@
+package policy
+
+import (
+	"reflect"
+	"testing"
+)
+
+// TestShapes holds the environment that conditions are checked against and the one they
+// run with together: the compiled form names fields by position.
+func TestShapes(t *testing.T) {
+	t.Parallel()
+	same(t, "environment", reflect.TypeFor[environment](), reflect.TypeFor[facts]())
+}
+
+func same(t *testing.T, path string, checked, run reflect.Type) {
+	t.Helper()
+	if run.Kind() == reflect.Interface {
+		return
+	}
+	if checked.Kind() != reflect.Struct || run.Kind() != reflect.Struct || checked.NumField() != run.NumField() {
+		t.Fatalf("%s: %s and %s differ", path, checked, run)
+	}
+	for i := range checked.NumField() {
+		c, r := checked.Field(i), run.Field(i)
+		if c.Name != r.Name {
+			t.Errorf("%s: field %d is %s in one and %s in the other", path, i, c.Name, r.Name)
+		}
+		same(t, path+"."+c.Name, c.Type, r.Type)
+	}
+}

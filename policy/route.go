@@ -1,0 +1,59 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+
+	"postrider/relay"
+)
+
+// route is a Route, ready to be asked.
+type route struct {
+	name string
+	when *condition
+	mx   bool
+}
+
+func compileRoutes(options []Route) ([]route, error) {
+	routes := make([]route, len(options))
+	var faults []error
+	for i, o := range options {
+		when, fault := compile(o.When, rcpt)
+		if fault != nil {
+			fault.Path = fmt.Sprintf("routes[%d].when", i)
+			faults = append(faults, fault)
+		}
+		routes[i] = route{name: o.Name, when: when, mx: o.MX}
+	}
+	return routes, errors.Join(faults...)
+}
+
+// errNoRoute says that no route wants a recipient.
+var errNoRoute = errors.New("no route matches")
+
+// Route finds the first route that matches. Mail in the queue that no route matches any
+// more waits for one, so the reply is temporary; Rcpt turns it into a refusal.
+func (p *Policy) Route(o *relay.Origin, e *relay.Envelope, r relay.Recipient) (relay.Destination, *relay.Reply) {
+	to := recipientAddress(r.Address, p.hostname)
+	ask := question{policy: p, fill: func(f *facts) {
+		f.setSession(o)
+		f.Sender.set(senderAddress(e.Sender))
+		f.Recipient.set(to)
+	}}
+	defer ask.done()
+	for i := range p.routes {
+		route := &p.routes[i]
+		matches, err := ask.matches(route.when)
+		if err != nil {
+			return relay.Destination{}, relay.LocalError(fmt.Errorf("route %s: %w", route.name, err))
+		}
+		if matches && route.mx {
+			return relay.Destination{Route: route.name, Domain: to.Domain}, nil
+		}
+		if matches {
+			return relay.Destination{Route: route.name}, nil
+		}
+	}
+	reply := relay.NewReply(451, relay.EnhancedCode{4, 4, 4}, "No route for this recipient")
+	return relay.Destination{}, reply.Because(errNoRoute)
+}
