@@ -85,24 +85,25 @@ type IDs struct {
 	last ID
 }
 
-// NewIDs returns a source that takes time from now and chance from rand.
+// NewIDs returns a source that takes time from now and chance from rand. Should rand fail,
+// IDs are still unique within the process, only no longer hard to guess.
 func NewIDs(now func() time.Time, rand io.Reader) *IDs {
 	return &IDs{now: now, rand: rand}
 }
 
 // Next returns an ID greater than every one before it.
-func (s *IDs) Next() (ID, error) {
-	id := IDAt(s.now())
-	if _, err := io.ReadFull(s.rand, id[6:]); err != nil {
-		return ID{}, fmt.Errorf("make a queue id: %w", err)
-	}
+func (s *IDs) Next() ID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if string(id[:6]) <= string(s.last[:6]) {
+	id := IDAt(s.now())
+	if _, err := io.ReadFull(s.rand, id[6:]); err != nil {
+		id = IDAt(s.now())
+	}
+	if string(id[:]) <= string(s.last[:]) || string(id[:6]) == string(s.last[:6]) {
 		id = s.last.successor()
 	}
 	s.last = id
-	return id, nil
+	return id
 }
 
 func (id ID) successor() ID {

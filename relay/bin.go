@@ -1,0 +1,219 @@
+package relay
+
+import "time"
+
+// bin holds what is known in memory of one destination's deliveries. Most of them are in
+// the spool; a bounded number are claimed and wait here, ready for a courier. Fields are
+// guarded by the Scheduler's mu.
+type bin struct {
+	to    Destination
+	flows map[Flow]*flow
+	// hungry has the flows that want deliveries from the spool, by when those are due.
+	hungry alarms[*flow]
+	// ready serves the flows that have deliveries in memory.
+	ready fair[*flow]
+	// memory is what the deliveries in memory take, those reserved for included, in bytes.
+	memory int64
+	// count is how many deliveries wait in memory; away is how many are with couriers.
+	count, away int
+
+	// gate is closed while the destination cannot be resolved.
+	gate gate
+	// site and pool are nil until the destination is resolved.
+	site  *Site
+	pool  *pool
+	place *entrant[*bin]
+	alarm *alarm[*bin]
+	// refilling and resolving say that a goroutine does so.
+	refilling, resolving bool
+}
+
+// flow is one sender's share of a bin.
+type flow struct {
+	name  Flow
+	queue []Delivery
+	// next is the due time of the earliest delivery in the spool that is not claimed, or
+	// earlier; zero when there is none.
+	next time.Time
+	// noted is the earliest due time heard of while a claim is under way, whose answer
+	// cannot know of it.
+	noted     time.Time
+	refilling bool
+	// reserved counts deliveries that are about to be committed and come here.
+	reserved int
+	hunger   *alarm[*flow]
+	place    *entrant[*flow]
+}
+
+// A flow is refilled from the spool when fewer than flowLow of its deliveries are in
+// memory, by up to flowBatch at once.
+const (
+	flowLow   = 32
+	flowBatch = 128
+)
+
+func newBin(to Destination) *bin {
+	b := &bin{to: to, flows: make(map[Flow]*flow)}
+	b.place, b.alarm = newEntrant(b), newAlarm(b)
+	return b
+}
+
+// flow finds or makes the flow of that name.
+func (b *bin) flow(name Flow) *flow {
+	f := b.flows[name]
+	if f == nil {
+		f = &flow{name: name}
+		f.hunger, f.place = newAlarm(f), newEntrant(f)
+		b.flows[name] = f
+	}
+	return f
+}
+
+// note remembers that the spool has a delivery of the flow that is due then.
+func (b *bin) note(name Flow, due time.Time) {
+	f := b.flow(name)
+	f.next = earlier(f.next, due)
+	if f.refilling {
+		f.noted = earlier(f.noted, due)
+	}
+	b.review(f)
+}
+
+// review puts the flow where it belongs after a change, and drops it when it is over.
+func (b *bin) review(f *flow) {
+	if len(f.queue) > 0 {
+		b.ready.enter(f.place)
+	} else {
+		b.ready.leave(f.place)
+	}
+	at := f.next
+	if f.refilling || len(f.queue)+f.reserved >= flowLow {
+		at = time.Time{}
+	}
+	b.hungry.set(f.hunger, at)
+	if len(f.queue) == 0 && f.next.IsZero() && f.reserved == 0 && !f.refilling {
+		delete(b.flows, f.name)
+	}
+}
+
+// push adds claimed deliveries to the end of their flow.
+func (b *bin) push(f *flow, ds ...Delivery) {
+	for _, d := range ds {
+		b.memory += footprint(d)
+	}
+	f.queue = append(f.queue, ds...)
+	b.count += len(ds)
+	b.review(f)
+}
+
+// pushBack returns a delivery that pop took, to the front of its flow.
+func (b *bin) pushBack(d Delivery) {
+	f := b.flow(d.Flow)
+	f.queue = append([]Delivery{d}, f.queue...)
+	b.memory += footprint(d)
+	b.count++
+	b.away--
+	b.review(f)
+}
+
+// pop takes the next delivery, the flows being served in fairness.
+func (b *bin) pop() (Delivery, bool) {
+	e := b.ready.next()
+	if e == nil {
+		return Delivery{}, false
+	}
+	f := e.value
+	d := f.queue[0]
+	f.queue[0] = Delivery{}
+	f.queue = f.queue[1:]
+	b.ready.charge(e, len(d.Recipients))
+	b.memory -= footprint(d)
+	b.count--
+	b.away++
+	b.review(f)
+	return d, true
+}
+
+// unload takes everything out of memory. The deliveries are still claimed: the caller
+// releases them.
+func (b *bin) unload() []Delivery {
+	var all []Delivery
+	for _, f := range b.flows {
+		for _, d := range f.queue {
+			b.memory -= footprint(d)
+			f.next = earlier(f.next, d.Due)
+			if f.refilling {
+				f.noted = earlier(f.noted, d.Due)
+			}
+		}
+		all = append(all, f.queue...)
+		b.count -= len(f.queue)
+		f.queue = nil
+		b.review(f)
+	}
+	return all
+}
+
+// reachable says whether a delivery loaded now would find a courier, or is wanted for a probe.
+func (b *bin) reachable(now time.Time) bool {
+	if !b.gate.probe(now) {
+		return false
+	}
+	return b.pool == nil || b.pool.gate.probe(now) || b.pool.connected > 0
+}
+
+// probing says that a single delivery is wanted, to try whether the way is free.
+func (b *bin) probing() bool {
+	return !b.gate.open() || b.pool != nil && !b.pool.gate.open() && b.pool.connected == 0
+}
+
+// wake is when the bin wants attention next: when a delivery in the spool is due and the
+// gates are worth a try. Zero means that nothing is expected.
+func (b *bin) wake() time.Time {
+	first := b.hungry.first()
+	if first == nil {
+		return time.Time{}
+	}
+	at := first.at
+	if !b.gate.open() {
+		at = later(at, b.gate.until)
+	}
+	if b.pool != nil && !b.pool.gate.open() && b.pool.connected == 0 {
+		at = later(at, b.pool.gate.until)
+	}
+	return at
+}
+
+// over says that the bin has no reason to exist.
+func (b *bin) over() bool {
+	return len(b.flows) == 0 && b.away == 0 && !b.refilling && !b.resolving
+}
+
+// lingerers is how many members a pool may have for its empty bins to be kept.
+const lingerers = 64
+
+// lingers says that an empty bin is worth keeping: its site has connections at hand, and the
+// next delivery need not be resolved again.
+func (b *bin) lingers() bool {
+	return b.pool != nil && b.pool.couriers > 0 && len(b.pool.members) <= lingerers
+}
+
+// footprint is roughly what a delivery takes in memory, in bytes.
+func footprint(d Delivery) int64 {
+	return int64(256 + 8*len(d.Recipients) + len(d.Last.Text))
+}
+
+// earlier is the earlier of two times, where zero means never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

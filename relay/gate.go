@@ -1,0 +1,53 @@
+package relay
+
+import "time"
+
+// gate closes the way to a destination or site that cannot be reached. While it is closed
+// nothing is tried, at no cost per message, but for one probe when until has come. Its
+// methods are functions of the time that they are given.
+type gate struct {
+	// failures counts those in a row; 0 means that the gate is open.
+	failures int
+	// failed is when the latest failure was counted.
+	failed time.Time
+	until  time.Time
+	reply  Reply
+}
+
+// The waits between probes. A smart host is the only way out for all its mail and is
+// ours, so it is probed within seconds; a stranger's host is left alone for longer.
+const (
+	smartProbeFirst = time.Second
+	smartProbeMax   = time.Minute
+	probeFirst      = 15 * time.Second
+	probeMax        = 15 * time.Minute
+)
+
+// open says whether traffic may pass.
+func (g *gate) open() bool { return g.failures == 0 }
+
+// probe says whether one try is due.
+func (g *gate) probe(now time.Time) bool { return g.open() || !now.Before(g.until) }
+
+// fail counts a failure of something begun at the given time. Several that were begun before
+// the latest failure count once: they are one event. It says whether the gate was open.
+func (g *gate) fail(began, now time.Time, smart bool, chance float64, reply Reply) (closed bool) {
+	if !g.open() && began.Before(g.failed) {
+		return false
+	}
+	first, most := probeFirst, probeMax
+	if smart {
+		first, most = smartProbeFirst, smartProbeMax
+	}
+	g.failures++
+	g.failed, g.reply = now, reply
+	g.until = now.Add(jitter(first, most, 2, g.failures, chance))
+	return g.failures == 1
+}
+
+// pass opens the gate. It says whether it was closed.
+func (g *gate) pass() (opened bool) {
+	opened = !g.open()
+	*g = gate{}
+	return opened
+}

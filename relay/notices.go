@@ -1,0 +1,100 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"io"
+)
+
+// returnWhole is the largest message that a failure notice returns in full unless the
+// sender asked for headers only.
+const returnWhole = 50 << 10
+
+// notices adds to the settlement what the sender is to be told of the attempt: one notice of
+// the recipients that failed, one of those that are late for the first time. It returns
+// what to tell the observer once the settlement is made.
+func (s *Scheduler) notices(settlement *Settlement, m *Message, done Attempted) []Notified {
+	var told []Notified
+	failed, late := s.toTell(settlement, m, done)
+	if len(failed) > 0 {
+		status := failed[0].Status
+		told = append(told, s.notify(settlement, status, &dsn{
+			hostname: s.o.Hostname, about: m, outcomes: failed, host: done.Host, now: s.o.Now(),
+		}))
+	}
+	if len(late) > 0 {
+		settlement.Then[0].Warned = true
+		told = append(told, s.notify(settlement, Deferred, &dsn{
+			hostname: s.o.Hostname, about: m, outcomes: late, host: done.Host, now: s.o.Now(),
+			until: m.Received.Add(s.o.Retry.MaxAge),
+		}))
+	}
+	return told
+}
+
+// toTell picks the outcomes that the sender wants to hear of (RFC 3461 section 4.1).
+func (s *Scheduler) toTell(settlement *Settlement, m *Message, done Attempted) (failed, late []Outcome) {
+	warn := len(settlement.Then) > 0 && !done.Delivery.Warned && s.o.Retry.late(m.Received, s.o.Now())
+	for _, o := range done.Outcomes {
+		switch {
+		case (o.Status == Bounced || o.Status == Expired) && o.Recipient.Wants(NotifyFailure):
+			failed = append(failed, o)
+		case o.Status == Deferred && warn && o.Recipient.Wants(NotifyDelay):
+			late = append(late, o)
+		}
+	}
+	return failed, late
+}
+
+// notify adds one notice. What came with a null reverse-path is itself a notice or wants
+// none: nothing is sent about it, so notices never loop (RFC 5321 section 6.1).
+func (s *Scheduler) notify(settlement *Settlement, status Status, n *dsn) Notified {
+	to := n.about.Envelope.Sender
+	told := Notified{About: n.about.ID, To: to, Status: status}
+	if to.IsNull() {
+		told.Dropped = true
+		return told
+	}
+	s.attachOriginal(n)
+	m, body := n.message(s.o.IDs.Next())
+	open := func() (io.ReadSeekCloser, error) { return memoryBody{bytes.NewReader(body)}, nil }
+	if err := sign(s.attempts, s.o.Signers, m, open); err != nil {
+		s.o.Observer.Faulted(Fault{Doing: "sign a notice", Message: m.ID, Err: err})
+	}
+	settlement.Notices = append(settlement.Notices, Notice{
+		Message: m, Body: body, Deliveries: deliveries(m, []Destination{s.noticeRoute(m)}, n.now),
+	})
+	told.Notice = m.ID
+	return told
+}
+
+// attachOriginal reads the message to be returned whole where that is wanted and it is small.
+// Should it not be readable, the header section serves.
+func (s *Scheduler) attachOriginal(n *dsn) {
+	if n.delayed() || n.about.Envelope.Return == ReturnHeaders || n.about.Size > returnWhole {
+		return
+	}
+	body, err := s.o.Spool.Body(context.WithoutCancel(s.attempts), n.about.ID)
+	if err != nil {
+		return
+	}
+	defer body.Close()
+	if original, err := io.ReadAll(body); err == nil {
+		n.original, n.whole = original, true
+	}
+}
+
+// noticeRoute is where a notice goes. Without a route it waits under a name of its own and
+// is routed anew at each attempt, as all mail is.
+func (s *Scheduler) noticeRoute(m *Message) Destination {
+	to, reply := s.o.Policy.Route(&m.Origin, &m.Envelope, m.Envelope.Recipients[0])
+	if reply != nil {
+		return Destination{Route: "unrouted"}
+	}
+	return to
+}
+
+// memoryBody is a body held in memory.
+type memoryBody struct{ *bytes.Reader }
+
+func (memoryBody) Close() error { return nil }

@@ -1,0 +1,76 @@
+package relay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+)
+
+// The defaults of ReceiverOptions.
+const (
+	DefaultMessageSize = 50 << 20
+	DefaultRecipients  = 1000
+	DefaultHops        = 50
+	DefaultHeaderSize  = 256 << 10
+)
+
+// ReceiverOptions is what a Receiver needs. Hostname, Spool, Policy, Observer, IDs and
+// Now must be set.
+type ReceiverOptions struct {
+	// Hostname is our name in Received fields.
+	Hostname string
+	Spool    Spool
+	Policy   Policy
+	Observer Observer
+	// Signers sign each message, in order.
+	Signers []Signer
+	// Scheduler is woken for what has been accepted; nil leaves everything in the spool.
+	Scheduler *Scheduler
+
+	// MessageSize is the largest message, in bytes.
+	MessageSize int64
+	// Recipients is the most recipients of a message.
+	Recipients int
+	// Hops is the number of Received fields at which a message is taken to loop.
+	Hops int
+	// HeaderSize is the largest header section, in bytes. It is held in memory.
+	HeaderSize int
+
+	// IDs names messages.
+	IDs *IDs
+	Now func() time.Time
+}
+
+// Receiver is the way in: it begins a Transaction for each session.
+type Receiver struct {
+	o ReceiverOptions
+}
+
+// NewReceiver fills in the defaults and checks the rest.
+func NewReceiver(o ReceiverOptions) (*Receiver, error) {
+	if o.Spool == nil || o.Policy == nil || o.Observer == nil || o.Now == nil || o.IDs == nil || o.Hostname == "" {
+		return nil, errors.New("receiver: hostname, spool, policy, observer, IDs and clock must be set")
+	}
+	o.MessageSize = cmp.Or(o.MessageSize, DefaultMessageSize)
+	o.Recipients = cmp.Or(o.Recipients, DefaultRecipients)
+	o.Hops = cmp.Or(o.Hops, DefaultHops)
+	o.HeaderSize = cmp.Or(o.HeaderSize, DefaultHeaderSize)
+	return &Receiver{o: o}, nil
+}
+
+// Connect decides whether a client may speak; nil means yes.
+func (r *Receiver) Connect(ctx context.Context, o *Origin) *Reply {
+	reply := r.o.Policy.Connect(ctx, o)
+	if reply != nil {
+		r.o.Observer.Refused(Refused{Origin: o, Stage: "connect", Reply: reply})
+	}
+	return reply
+}
+
+// Begin returns the transaction of a session. It serves the session's messages one after
+// the other. The origin is read as each message arrives, so that the session can fill in
+// what it learns (EHLO, TLS, AUTH); it belongs to the session's goroutine.
+func (r *Receiver) Begin(o *Origin) *Transaction {
+	return &Transaction{r: r, origin: o}
+}

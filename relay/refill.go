@@ -1,0 +1,75 @@
+package relay
+
+import "time"
+
+// spoolPause is how long a flow is left alone after the spool failed to read it.
+const spoolPause = time.Second
+
+// refill starts loading deliveries that are due, if the bin has room and a way out.
+func (s *Scheduler) refill(b *bin, now time.Time) {
+	if b.refilling || s.stopped || s.hunger(b, now) == nil {
+		return
+	}
+	b.refilling = true
+	s.refills.run(func() { s.refillAll(b) })
+}
+
+// hunger is the flow to be loaded next, nil when there is none or no room for it.
+func (s *Scheduler) hunger(b *bin, now time.Time) *flow {
+	first := b.hungry.first()
+	if first == nil || first.at.After(now) || !s.hasRoom(b) || !b.reachable(now) {
+		return nil
+	}
+	if b.probing() && b.count+b.away > 0 {
+		return nil
+	}
+	return first.value
+}
+
+// refillAll claims for one flow of the bin after the other until none is hungry. Couriers
+// are set to work after each.
+func (s *Scheduler) refillAll(b *bin) {
+	for {
+		f, n, now := s.beginRefill(b)
+		if f == nil {
+			return
+		}
+		ds, next, err := s.o.Spool.Claim(s.work, b.to, f.name, now, n)
+		if err != nil && s.work.Err() == nil {
+			s.o.Observer.Faulted(Fault{Doing: "claim deliveries of " + b.to.String(), Err: err})
+		}
+		if err != nil {
+			next = now.Add(spoolPause)
+		}
+		s.endRefill(b, f, ds, next)
+	}
+}
+
+// beginRefill chooses the flow and how many deliveries to claim. Behind a closed gate one
+// is enough, for the probe.
+func (s *Scheduler) beginRefill(b *bin) (f *flow, n int, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now = s.o.Now()
+	f = s.hunger(b, now)
+	if f == nil || s.stopped {
+		b.refilling = false
+		s.advance(b)
+		return nil, 0, now
+	}
+	f.refilling, f.noted = true, time.Time{}
+	b.review(f)
+	if b.probing() {
+		return f, 1, now
+	}
+	return f, flowBatch, now
+}
+
+func (s *Scheduler) endRefill(b *bin, f *flow, ds []Delivery, next time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.refilling = false
+	f.next = earlier(next, f.noted)
+	s.push(b, f, ds...)
+	s.advance(b)
+}

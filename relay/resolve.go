@@ -1,0 +1,172 @@
+package relay
+
+import (
+	"errors"
+	"time"
+)
+
+// resolve finds the site of a bin's destination, on behalf of its next delivery, and makes
+// the bin a member of that site's pool. Deliveries that need no site, because they have
+// expired or their route has changed, are settled on the way.
+func (s *Scheduler) resolve(b *bin) {
+	for s.resolveFor(b) {
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b.resolving = false
+	s.advance(b)
+}
+
+// resolveFor serves one delivery and says whether to go on with the next.
+func (s *Scheduler) resolveFor(b *bin) (again bool) {
+	d, ok := s.popFor(b)
+	if !ok {
+		return false
+	}
+	m := s.prepare(d)
+	if m == nil {
+		return true
+	}
+	began := s.o.Now()
+	site, err := s.o.Transport.Resolve(s.work, b.to)
+	switch reply := new(Reply); {
+	case err == nil:
+		s.join(b, site)
+		s.putBack(d)
+		return false
+	case errors.As(err, &reply) && reply.Permanent():
+		s.settle(d, m, failAll(d, *reply), 0)
+		return true
+	case s.work.Err() != nil:
+		s.giveUp(d)
+		return false
+	}
+	s.unresolved(b, began, *asReply(err))
+	s.giveUp(d)
+	return false
+}
+
+func (s *Scheduler) popFor(b *bin) (Delivery, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return Delivery{}, false
+	}
+	d, ok := b.pop()
+	if ok {
+		s.memory -= footprint(d)
+	}
+	return d, ok
+}
+
+// resolutionLeast is how long a resolution is used at least, whatever its TTL.
+const resolutionLeast = time.Second
+
+// join connects the bin with the pool of its site.
+func (s *Scheduler) join(b *bin, site *Site) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !site.Expires.IsZero() {
+		lasting := *site
+		lasting.Expires = later(site.Expires, s.o.Now().Add(resolutionLeast))
+		site = &lasting
+	}
+	if b.gate.pass() {
+		s.o.Observer.Gated(Gated{Name: b.to.String()})
+	}
+	p := s.pools[site.Key]
+	if p == nil {
+		p = newPool(site, s.o.Connections)
+		p.alarm = newAlarm(p)
+		s.pools[site.Key] = p
+	}
+	former := b.pool
+	if former != nil && former != p {
+		former.part(b)
+		s.reap(former)
+	}
+	p.join(b, site)
+}
+
+// unresolved closes the bin's gate: nothing can be said about its messages now.
+func (s *Scheduler) unresolved(b *bin, began time.Time, reply Reply) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	smart := b.to.Domain == ""
+	if b.gate.fail(began, s.o.Now(), smart, s.o.Chance(), reply) {
+		s.o.Observer.Gated(Gated{Name: b.to.String(), Closed: true, Until: b.gate.until, Reply: reply})
+	}
+	s.unload(b)
+}
+
+// prepare loads the message of a delivery and settles what can be without a connection:
+// what has expired, what is gone, what the configuration now sends elsewhere. It returns
+// nil when the delivery needs no attempt.
+func (s *Scheduler) prepare(d Delivery) *Message {
+	m, err := s.o.Spool.Message(s.attempts, d.Message)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		s.drop(d, err)
+		return nil
+	case err != nil:
+		s.unreadable(d, nil, err)
+		return nil
+	case s.o.Retry.expired(m.Received, s.o.Now()):
+		s.expire(d, m)
+		return nil
+	case s.reroute(d, m):
+		return nil
+	}
+	return m
+}
+
+// drop removes a delivery whose message does not exist: nothing could ever be done with it.
+func (s *Scheduler) drop(d Delivery, err error) {
+	s.o.Observer.Faulted(Fault{Doing: "read the message", Message: d.Message, Err: err})
+	s.finish(Settlement{Delivery: d})
+}
+
+// reroute moves recipients whose route has changed since the delivery was queued.
+func (s *Scheduler) reroute(d Delivery, m *Message) bool {
+	to := make([]Destination, len(d.Recipients))
+	moved := false
+	for i, k := range d.Recipients {
+		dest, reply := s.o.Policy.Route(&m.Origin, &m.Envelope, m.Envelope.Recipients[k])
+		if reply != nil {
+			s.settle(d, m, failAll(d, Reply{Code: 451, Enhanced: EnhancedCode{4, 3, 5}, Text: "No route: " + reply.Text}), 0)
+			return true
+		}
+		to[i] = dest
+		moved = moved || dest != d.To
+	}
+	if !moved {
+		return false
+	}
+	s.move(d, m, to)
+	return true
+}
+
+// move settles a delivery by putting each recipient into the bin of its new destination.
+func (s *Scheduler) move(d Delivery, m *Message, to []Destination) {
+	var then []Delivery
+	index := make(map[Destination]int)
+	outcomes := make([]Outcome, len(to))
+	for i, dest := range to {
+		k, seen := index[dest]
+		if !seen {
+			k = len(then)
+			index[dest] = k
+			next := d
+			next.To, next.Due, next.Recipients, next.Claimed = dest, s.o.Now(), nil, false
+			then = append(then, next)
+		}
+		then[k].Recipients = append(then[k].Recipients, d.Recipients[i])
+		outcomes[i] = Outcome{Recipient: m.Envelope.Recipients[d.Recipients[i]], Status: Moved, Reply: Reply{Text: "now for " + dest.String()}}
+	}
+	for i := range then {
+		then[i].Sole = d.Sole && len(then) == 1
+	}
+	if s.finish(Settlement{Delivery: d, Then: then}) {
+		s.o.Observer.Attempted(Attempted{Delivery: d, Message: m, Outcomes: outcomes})
+	}
+}

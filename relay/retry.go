@@ -1,0 +1,49 @@
+package relay
+
+import (
+	"math"
+	"time"
+)
+
+// Retry says when deferred mail is tried again and when it is given up.
+type Retry struct {
+	// First is the longest wait before the second attempt.
+	First time.Duration
+	// Factor is what the wait grows by with each attempt.
+	Factor float64
+	// Max bounds the wait.
+	Max time.Duration
+	// MaxAge is the age, from arrival, at which mail is returned to its sender.
+	MaxAge time.Duration
+	// WarnAfter is the age at which the sender is told of the delay; 0 means never.
+	WarnAfter time.Duration
+}
+
+// DefaultRetry is the schedule where none is configured.
+func DefaultRetry() Retry {
+	return Retry{First: time.Minute, Factor: 2, Max: 4 * time.Hour, MaxAge: 5 * 24 * time.Hour, WarnAfter: 4 * time.Hour}
+}
+
+// wait is the time until the next attempt after the given number of attempts, exponential
+// with full jitter: chance in [0,1) picks from the whole interval up to the bound, so that
+// mail deferred together does not come back together. A tenth of First is the least.
+func (r Retry) wait(attempts int, chance float64) time.Duration {
+	return jitter(r.First, r.Max, r.Factor, attempts, chance)
+}
+
+// expired says whether mail of that arrival is to be given up.
+func (r Retry) expired(received, now time.Time) bool {
+	return now.Sub(received) >= r.MaxAge
+}
+
+// late says whether the sender of mail of that arrival should have been told of the delay.
+func (r Retry) late(received, now time.Time) bool {
+	return r.WarnAfter > 0 && now.Sub(received) >= r.WarnAfter
+}
+
+// jitter is full-jitter exponential backoff for the n-th wait, n from 1.
+func jitter(first, most time.Duration, factor float64, n int, chance float64) time.Duration {
+	bound := math.Min(float64(first)*math.Pow(factor, float64(max(n, 1)-1)), float64(most))
+	least := math.Min(float64(first)/10, bound)
+	return time.Duration(least + chance*(bound-least))
+}

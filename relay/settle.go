@@ -1,0 +1,132 @@
+package relay
+
+import (
+	"context"
+	"time"
+)
+
+// settlePause is the wait before a settle that failed is tried again.
+const settlePause = time.Second
+
+// settle turns an attempt's replies into outcomes and records them as one batch: delivered
+// recipients leave, deferred ones get their next due time, and the sender's notice about
+// failed ones enters the queue.
+func (s *Scheduler) settle(d Delivery, m *Message, a Attempt, connect time.Duration) {
+	now := s.o.Now()
+	done := Attempted{
+		Delivery: d, Message: m, Outcomes: s.outcomes(d, m, a.Replies, now),
+		Host: a.Host, Addr: a.Addr, TLS: a.TLS, Ambiguous: a.Ambiguous,
+		Queue: now.Sub(d.Due) - connect - a.Transmit, Connect: connect, Transmit: a.Transmit,
+	}
+	settlement := Settlement{Delivery: d}
+	if next, ok := s.deferred(d, m, done.Outcomes, now); ok {
+		done.Due = next.Due
+		settlement.Then = []Delivery{next}
+	}
+	about := s.notices(&settlement, m, done)
+	if !s.finish(settlement) {
+		return
+	}
+	s.o.Observer.Attempted(done)
+	for _, n := range about {
+		s.o.Observer.Notified(n)
+	}
+}
+
+// outcomes says what each reply means for its recipient.
+func (s *Scheduler) outcomes(d Delivery, m *Message, replies []Reply, now time.Time) []Outcome {
+	expired := s.o.Retry.expired(m.Received, now)
+	outcomes := make([]Outcome, len(d.Recipients))
+	for i, k := range d.Recipients {
+		o := Outcome{Recipient: m.Envelope.Recipients[k], Reply: replies[i], Status: Deferred}
+		switch {
+		case o.Reply.Positive():
+			o.Status = Delivered
+		case o.Reply.Permanent():
+			o.Status = Bounced
+		case expired:
+			o.Status = Expired
+		}
+		outcomes[i] = o
+	}
+	return outcomes
+}
+
+// deferred is what remains of the delivery after the attempt.
+func (s *Scheduler) deferred(d Delivery, m *Message, outcomes []Outcome, now time.Time) (Delivery, bool) {
+	next := d
+	next.Recipients, next.Claimed = nil, false
+	next.Attempts++
+	for i, o := range outcomes {
+		if o.Status == Deferred {
+			next.Recipients = append(next.Recipients, d.Recipients[i])
+			next.Last = o.Reply
+			next.Last.Err = nil
+		}
+	}
+	next.Due = now.Add(s.o.Retry.wait(next.Attempts, s.o.Chance()))
+	if end := m.Received.Add(s.o.Retry.MaxAge); next.Due.After(end) {
+		next.Due = end
+	}
+	return next, len(next.Recipients) > 0
+}
+
+// expire gives up a delivery that is too old, with the last reply as the reason.
+func (s *Scheduler) expire(d Delivery, m *Message) {
+	reply := d.Last
+	if reply.Text == "" {
+		reply = Reply{Code: 451, Enhanced: EnhancedCode{4, 4, 7}, Text: "Message expired before it could be delivered"}
+		if why := s.obstacle(d.To); why.Text != "" {
+			reply = why
+		}
+	}
+	s.settle(d, m, failAll(d, reply), 0)
+}
+
+// obstacle is why the gate on the way to a destination is closed.
+func (s *Scheduler) obstacle(to Destination) Reply {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.bins[to]
+	switch {
+	case b == nil:
+		return Reply{}
+	case !b.gate.open():
+		return b.gate.reply
+	case b.pool != nil:
+		return b.pool.gate.reply
+	}
+	return Reply{}
+}
+
+// finish makes the settlement and tells the bins. While the spool cannot take it, it is tried
+// again and again: the claim stays, so nothing is attempted twice in this process. It gives
+// up only when the process stops; the attempt is then repeated after the next start.
+func (s *Scheduler) finish(settlement Settlement) bool {
+	ctx := context.WithoutCancel(s.attempts)
+	for {
+		err := s.o.Spool.Settle(ctx, settlement)
+		if err == nil {
+			break
+		}
+		s.o.Observer.Faulted(Fault{Doing: "settle the delivery", Message: settlement.Delivery.Message, Err: err})
+		select {
+		case <-time.After(settlePause):
+		case <-s.work.Done():
+			return false
+		}
+	}
+	remains := settlement.Then
+	for _, n := range settlement.Notices {
+		remains = append(remains, n.Deliveries...)
+	}
+	s.landed(settlement.Delivery, remains...)
+	return true
+}
+
+// giveUpFor releases a delivery and looks at its flow again after the pause.
+func (s *Scheduler) giveUpFor(d Delivery, pause time.Duration) {
+	s.o.Spool.Release(d)
+	d.Due = s.o.Now().Add(pause)
+	s.landed(d, d)
+}

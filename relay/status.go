@@ -1,0 +1,68 @@
+package relay
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// BinStatus is what an operator can see of a bin: how it stands, and why.
+type BinStatus struct {
+	To Destination
+	// Loaded and Away count the deliveries in memory and those being attempted.
+	Loaded, Away int
+	// Site is the key of the site that the destination resolves to; "" before that.
+	Site string
+	// Connections, Idle and Window are the site's.
+	Connections, Idle, Window int
+	// Closed says that the gate is closed for Reason until the next probe.
+	Closed bool
+	Until  time.Time
+	Reason Reply
+	// Next is the earliest due time of what waits in the spool; zero when nothing does.
+	Next time.Time
+}
+
+// Status shows all bins, by destination.
+func (s *Scheduler) Status() []BinStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]BinStatus, 0, len(s.bins))
+	for _, b := range s.bins {
+		all = append(all, b.status())
+	}
+	slices.SortFunc(all, func(a, b BinStatus) int {
+		return cmp.Or(cmp.Compare(a.To.Route, b.To.Route), cmp.Compare(a.To.Domain, b.To.Domain))
+	})
+	return all
+}
+
+// StatusOf shows the bin of a destination; false when it has none.
+func (s *Scheduler) StatusOf(to Destination) (BinStatus, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.bins[to]
+	if b == nil {
+		return BinStatus{To: to}, false
+	}
+	return b.status(), true
+}
+
+func (b *bin) status() BinStatus {
+	st := BinStatus{To: b.to, Loaded: b.count, Away: b.away}
+	closed := &b.gate
+	if p := b.pool; p != nil {
+		st.Site = p.site.Key
+		st.Connections, st.Idle, st.Window = p.connected, len(p.idle), p.window.limit()
+		if b.gate.open() {
+			closed = &p.gate
+		}
+	}
+	if !closed.open() {
+		st.Closed, st.Until, st.Reason = true, closed.until, closed.reply
+	}
+	for _, f := range b.flows {
+		st.Next = earlier(st.Next, f.next)
+	}
+	return st
+}

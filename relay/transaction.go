@@ -1,0 +1,271 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// Transaction accepts one message at a time for a session: Mail, Rcpt once or more, Data.
+// After Data, whatever its outcome, and after Reset it is empty again. It belongs to one
+// goroutine. A nil *Reply means that the command is accepted.
+type Transaction struct {
+	r        *Receiver
+	origin   *Origin
+	open     bool
+	envelope Envelope
+	// to has the destination of each recipient of the envelope.
+	to []Destination
+}
+
+var (
+	replyNoMail = Reply{Code: 503, Enhanced: EnhancedCode{5, 5, 1}, Text: "Need MAIL command first"}
+	replyNoRcpt = Reply{Code: 554, Enhanced: EnhancedCode{5, 5, 1}, Text: "No valid recipients"}
+	replyNested = Reply{Code: 503, Enhanced: EnhancedCode{5, 5, 1}, Text: "Nested MAIL command"}
+)
+
+// Mail begins a message. The envelope has the reverse-path and the parameters of MAIL; size
+// is the SIZE parameter in bytes, 0 when unknown.
+func (t *Transaction) Mail(ctx context.Context, e Envelope, size int64) *Reply {
+	return t.refuse("mail", e.Sender, Address{}, t.mail(ctx, e, size))
+}
+
+func (t *Transaction) mail(ctx context.Context, e Envelope, size int64) *Reply {
+	if t.open {
+		return &replyNested
+	}
+	if size > t.r.o.MessageSize {
+		return &replyTooLarge
+	}
+	if err := t.r.o.Spool.Admit(size); err != nil {
+		return asReply(err)
+	}
+	if reply := t.r.o.Policy.Mail(ctx, t.origin, &e); reply != nil {
+		return reply
+	}
+	t.envelope, t.open = e, true
+	return nil
+}
+
+// Rcpt adds a recipient. One that was given before is accepted and not repeated.
+func (t *Transaction) Rcpt(ctx context.Context, rcpt Recipient) *Reply {
+	return t.refuse("rcpt", t.envelope.Sender, rcpt.Address, t.rcpt(ctx, rcpt))
+}
+
+func (t *Transaction) rcpt(ctx context.Context, rcpt Recipient) *Reply {
+	if !t.open {
+		return &replyNoMail
+	}
+	if slices.ContainsFunc(t.envelope.Recipients, func(r Recipient) bool { return r.Address == rcpt.Address }) {
+		return nil
+	}
+	if limit := t.r.o.Recipients; len(t.envelope.Recipients) >= limit {
+		return NewReply(452, EnhancedCode{4, 5, 3}, fmt.Sprintf("Too many recipients, the limit is %d", limit))
+	}
+	if reply := t.r.o.Policy.Rcpt(ctx, t.origin, &t.envelope, rcpt); reply != nil {
+		return reply
+	}
+	to, reply := t.r.o.Policy.Route(t.origin, &t.envelope, rcpt)
+	if reply != nil {
+		return reply
+	}
+	t.envelope.Recipients = append(t.envelope.Recipients, rcpt)
+	t.to = append(t.to, to)
+	return nil
+}
+
+// Data takes the content and commits the message. The content is what the client sent,
+// without dot-stuffing. With a nil reply the message is on stable storage and the ID is
+// its name. Where reading the content fails, the reply's cause wraps that error.
+func (t *Transaction) Data(ctx context.Context, r io.Reader) (ID, *Reply) {
+	id, reply := t.data(ctx, r)
+	sender := t.envelope.Sender
+	t.Reset()
+	return id, t.refuse("data", sender, Address{}, reply)
+}
+
+// data is the spine of accepting mail: one step a line, and the 250 only after the commit.
+func (t *Transaction) data(ctx context.Context, r io.Reader) (ID, *Reply) {
+	if reply := t.complete(); reply != nil {
+		return ID{}, reply
+	}
+	draft, err := t.r.o.Spool.Create(ctx)
+	if err != nil {
+		return ID{}, asReply(err)
+	}
+	defer draft.Discard()
+	m, reply := t.copy(draft, r)
+	if reply != nil {
+		return ID{}, reply
+	}
+	m.prepend(received(t.r.o.Hostname, m))
+	if reply := t.r.o.Policy.Data(ctx, m); reply != nil {
+		return ID{}, reply
+	}
+	unsigned := sign(ctx, t.r.o.Signers, m, draft.Body)
+	ds := deliveries(m, t.to, t.r.o.Now())
+	if reply := t.commit(ctx, draft, m, ds, unsigned); reply != nil {
+		return ID{}, reply
+	}
+	return m.ID, nil
+}
+
+// Reset forgets the message begun, if any.
+func (t *Transaction) Reset() {
+	t.open, t.envelope, t.to = false, Envelope{}, nil
+}
+
+// refuse tells the observer of a refusal on its way out.
+func (t *Transaction) refuse(stage string, from, to Address, reply *Reply) *Reply {
+	if reply != nil {
+		t.r.o.Observer.Refused(Refused{Origin: t.origin, Stage: stage, Sender: from, Recipient: to, Reply: reply})
+	}
+	return reply
+}
+
+func (t *Transaction) complete() *Reply {
+	if !t.open {
+		return &replyNoMail
+	}
+	if len(t.envelope.Recipients) == 0 {
+		return &replyNoRcpt
+	}
+	return nil
+}
+
+// copy brings the content into the draft and returns the message as it is then.
+func (t *Transaction) copy(draft Draft, r io.Reader) (*Message, *Reply) {
+	c := content{body: draft, limit: t.r.o.MessageSize, header: header{limit: t.r.o.HeaderSize}}
+	if err := c.copyFrom(r); err != nil {
+		return nil, contentReply(err)
+	}
+	if c.header.hops >= t.r.o.Hops {
+		return nil, NewReply(554, EnhancedCode{5, 4, 6}, "Too many hops, this message is looping")
+	}
+	return &Message{
+		ID: t.r.o.IDs.Next(), Envelope: t.envelope, Origin: *t.origin,
+		Header: c.header.buf, Size: c.total(), Received: t.r.o.Now(),
+	}, nil
+}
+
+// contentReply says what is wrong with the content, or with us while we took it in.
+func contentReply(err error) *Reply {
+	switch {
+	case errors.Is(err, errTooLarge):
+		return replyTooLarge.Because(err)
+	case errors.Is(err, errHeaderTooLarge):
+		return NewReply(552, EnhancedCode{5, 3, 4}, "Message header size exceeds the limit").Because(err)
+	case errors.Is(err, errNUL):
+		return NewReply(550, EnhancedCode{5, 6, 0}, "Message contains a NUL character").Because(err)
+	}
+	return asReply(err)
+}
+
+// asReply finds the reply in an error; what is none is a failure of ours.
+func asReply(err error) *Reply {
+	if reply, ok := errors.AsType[*Reply](err); ok {
+		return reply
+	}
+	return LocalError(err)
+}
+
+// commit makes the message durable and hands its deliveries to the scheduler. Room in the
+// bins is reserved before, so that a delivery is never in a bin and up for claim at once.
+func (t *Transaction) commit(ctx context.Context, draft Draft, m *Message, ds []Delivery, unsigned error) *Reply {
+	began := t.r.o.Now()
+	scheduler := t.r.o.Scheduler
+	if scheduler != nil {
+		scheduler.reserve(ds)
+	}
+	// The client may be gone by now; the message is whole and is kept all the same.
+	if err := draft.Commit(context.WithoutCancel(ctx), m, ds); err != nil {
+		if scheduler != nil {
+			scheduler.cancel(ds)
+		}
+		return asReply(fmt.Errorf("commit message %s: %w", m.ID, err))
+	}
+	accepted := Accepted{Message: m, Unsigned: unsigned, Commit: t.r.o.Now().Sub(began)}
+	for _, d := range ds {
+		accepted.Destinations = append(accepted.Destinations, d.To)
+	}
+	t.r.o.Observer.Accepted(accepted)
+	if scheduler != nil {
+		scheduler.accept(ds)
+	}
+	return nil
+}
+
+// prepend puts header fields in front.
+func (m *Message) prepend(fields string) {
+	m.Header = slices.Concat([]byte(fields), m.Header)
+	m.Size += int64(len(fields))
+}
+
+// sign puts the signers' fields in front of the message. Mail is never stopped for want of
+// a signature: the error says why there is none.
+func sign(ctx context.Context, signers []Signer, m *Message, body func() (io.ReadSeekCloser, error)) error {
+	var unsigned error
+	for _, s := range signers {
+		fields, err := signature(ctx, s, m, body)
+		if err != nil {
+			unsigned = errors.Join(unsigned, err)
+			continue
+		}
+		m.prepend(string(fields))
+	}
+	return unsigned
+}
+
+func signature(ctx context.Context, s Signer, m *Message, body func() (io.ReadSeekCloser, error)) ([]byte, error) {
+	b, err := body()
+	if err != nil {
+		return nil, fmt.Errorf("read the body to sign: %w", err)
+	}
+	defer b.Close()
+	return s.Sign(ctx, io.MultiReader(bytes.NewReader(m.Header), b))
+}
+
+// deliveries groups the recipients by destination, in order of first appearance.
+func deliveries(m *Message, to []Destination, now time.Time) []Delivery {
+	flow := flowOf(&m.Origin, &m.Envelope)
+	var ds []Delivery
+	index := make(map[Destination]int, 1)
+	for i, dest := range to {
+		k, seen := index[dest]
+		if !seen {
+			k = len(ds)
+			index[dest] = k
+			ds = append(ds, Delivery{DeliveryID: DeliveryID{m.ID, uint32(k)}, To: dest, Flow: flow, Due: now})
+		}
+		ds[k].Recipients = append(ds[k].Recipients, i)
+	}
+	if len(ds) == 1 {
+		ds[0].Sole = true
+	}
+	return ds
+}
+
+// flowOf names whom mail competes as: the user, else the sender's domain, else the client's
+// network.
+func flowOf(o *Origin, e *Envelope) Flow {
+	switch {
+	case o.User != "":
+		return Flow(o.User)
+	case e.Sender.Domain != "":
+		return Flow(e.Sender.Domain)
+	case o.Client.IsValid():
+		bits := 32
+		if o.Client.Is6() {
+			bits = 64
+		}
+		network, err := o.Client.Prefix(bits)
+		if err == nil {
+			return Flow(network.String())
+		}
+	}
+	return "-"
+}
