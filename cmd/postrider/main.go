@@ -1,0 +1,84 @@
+// Command postrider is an SMTP relay: it puts mail on stable storage, answers 250 at
+// once, and delivers on its own. Each subcommand has a file of its own.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+func main() {
+	os.Exit(execute(newRootCommand(), os.Stderr))
+}
+
+// execute runs the command line and gives the exit code: 0, or 1 after one clear line on
+// stderr. The first SIGINT or SIGTERM ends the command's context, the second one the process.
+func execute(root *cobra.Command, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(stderr, "postrider:", err)
+		return 1
+	}
+	return 0
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "postrider",
+		Short: "An SMTP relay that answers once mail is safe, and delivers on its own",
+		Long: `Postrider is an SMTP relay. Applications and mail servers hand it mail; it puts
+the mail on stable storage, answers 250 at once, and from then on delivery is
+its own problem.
+
+Try it in two minutes, in three terminals:
+
+  postrider sink                                  a mail server that swallows everything
+  postrider serve --relay-host 127.0.0.1:2626     the relay, on 127.0.0.1:2525
+  postrider load --messages 1000                  a thousand messages, and how long each 250 took
+
+Nothing is lost if you kill -9 the relay meanwhile and start it again.`,
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddGroup(
+		&cobra.Group{ID: groupRelay, Title: "The relay:"},
+		&cobra.Group{ID: groupTools, Title: "Tools for trying it out:"},
+	)
+	root.AddCommand(
+		newSinkCommand(),
+		newLoadCommand(),
+	)
+	return root
+}
+
+// The headings of postrider --help; a command names its own as GroupID.
+const (
+	groupRelay = "relay"
+	groupTools = "tools"
+)
+
+// version gives what the build knows about itself.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}
+
+// isTerminal says whether somebody watches: progress is drawn for people only.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
