@@ -17,6 +17,7 @@ type Options struct {
 	Listeners []Listener
 	Users     UsersOptions
 	Limits    Limits
+	Receiver  *relay.Receiver
 	Observer  relay.Observer
 	Now       func() time.Time
 	// Grace is how long a message that is being received may take to its end after Run's
@@ -173,7 +174,7 @@ func (l Listener) validate() error {
 	}
 	switch network, address := l.network(); {
 	case network == "unix" && address == "":
-		faults = append(faults, errors.New("no path after unix:"))
+		faults = append(faults, errors.New("unix: without a path"))
 	case network == "tcp":
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			faults = append(faults, fmt.Errorf("address: %w", err))

@@ -2,7 +2,6 @@ package inbound
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -37,9 +36,6 @@ func (t TLSOptions) config() (*tls.Config, error) {
 	// RFC 8996 retires what came before TLS 1.2.
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
-
-// errNotTLS says that a client opened an implicit TLS session with something else.
-var errNotTLS = errors.New("TLS handshake failed")
 
 // describeTLS gives the text of relay.Origin.TLS.
 func describeTLS(state tls.ConnectionState) string {

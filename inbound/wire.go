@@ -1,5 +1,227 @@
 package inbound
 
-// bufferSize is the size of the buffer that a session reads through. No command line can
-// be longer.
-const bufferSize = 16 << 10
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// bufferSize is the size of the buffer that a session reads through. No command line
+	// can be longer.
+	bufferSize = 16 << 10
+	// handshakeTimeout bounds a TLS handshake.
+	handshakeTimeout = 30 * time.Second
+)
+
+var (
+	errLineTooLong = errors.New("command line too long")
+	errDraining    = errors.New("the server is shutting down")
+)
+
+// wire is a session's connection. Replies are collected and sent when the client is waited
+// for: a pipelined group is answered with one write. All reads are bounded in time. It
+// belongs to the session's goroutine, save for drain and cut.
+type wire struct {
+	raw    net.Conn
+	conn   net.Conn // raw, or the TLS connection over it
+	in     *bufio.Reader
+	out    *bufio.Writer
+	limits Limits
+	now    func() time.Time
+	// until is when the command that is being read must have ended.
+	until time.Time
+	// failed is the error that ended reading.
+	failed error
+
+	mu       sync.Mutex
+	draining bool
+	pace     *pace // set while a message is received
+}
+
+func newWire(conn net.Conn, limits Limits, now func() time.Time) *wire {
+	w := &wire{raw: conn, conn: conn, limits: limits, now: now}
+	w.in = bufio.NewReaderSize(source{w}, bufferSize)
+	w.out = bufio.NewWriter(sink{w})
+	return w
+}
+
+// source is what wire.in reads from. It is read only when the buffer is empty, that is when
+// the client's next bytes are waited for, and the client may be waiting for our replies.
+type source struct{ w *wire }
+
+func (s source) Read(p []byte) (int, error) {
+	n, err := s.w.receive(p)
+	if err != nil {
+		s.w.failed = err
+	}
+	return n, err
+}
+
+func (w *wire) receive(p []byte) (int, error) {
+	if err := w.out.Flush(); err != nil {
+		return 0, err
+	}
+	if err := w.arm(); err != nil {
+		return 0, err
+	}
+	n, err := w.conn.Read(p)
+	if w.pace != nil {
+		w.pace.received += int64(n)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) && w.isDraining() && w.pace == nil {
+		return n, errDraining
+	}
+	return n, err
+}
+
+// arm sets the deadline of the next read.
+func (w *wire) arm() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pace != nil {
+		return w.raw.SetReadDeadline(w.pace.deadline(w.now(), w.limits))
+	}
+	if w.draining {
+		return errDraining
+	}
+	return w.raw.SetReadDeadline(w.until)
+}
+
+// sink is what wire.out writes to.
+type sink struct{ w *wire }
+
+func (s sink) Write(p []byte) (int, error) {
+	if err := s.w.raw.SetWriteDeadline(s.w.now().Add(s.w.limits.Idle)); err != nil {
+		return 0, err
+	}
+	return s.w.conn.Write(p)
+}
+
+// readLine reads a command line of up to limit bytes and returns it without its end. A
+// longer line is swallowed, in bounded memory and time. The line is valid until the next read.
+func (w *wire) readLine(limit int) ([]byte, error) {
+	w.until = w.now().Add(w.limits.Idle)
+	line, err := w.in.ReadSlice('\n')
+	length := len(line)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		line, err = w.in.ReadSlice('\n')
+		length += len(line)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if length > limit {
+		return nil, errLineTooLong
+	}
+	line = line[:len(line)-1]
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	return line, nil
+}
+
+// setPace says that a message is being received from now on, or with nil that none is.
+func (w *wire) setPace(p *pace) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pace = p
+}
+
+// pace is how a message's content comes in.
+type pace struct {
+	began    time.Time
+	received int64
+}
+
+// deadline is when more of the content must have arrived: after Idle at the latest, and
+// on the whole at the least rate and within the total (conformance I13).
+func (p *pace) deadline(now time.Time, l Limits) time.Time {
+	byRate := time.Duration(float64(p.received) / float64(l.DataMinRate) * float64(time.Second))
+	allowed := min(l.Idle+byRate, l.DataTotal)
+	if d, idle := p.began.Add(allowed), now.Add(l.Idle); d.Before(idle) {
+		return d
+	}
+	return now.Add(l.Idle)
+}
+
+// startTLS makes the rest of the session encrypted. What the client sent in clear ahead of
+// the handshake is forgotten (RFC 3207 section 4.2). The connection is of no use after an
+// error.
+func (w *wire) startTLS(ctx context.Context, config *tls.Config) (tls.ConnectionState, error) {
+	w.in.Reset(source{w})
+	w.until = w.now().Add(min(handshakeTimeout, w.limits.Idle))
+	if err := w.arm(); err != nil {
+		return tls.ConnectionState{}, err
+	}
+	if err := w.raw.SetWriteDeadline(w.until); err != nil {
+		return tls.ConnectionState{}, err
+	}
+	conn := tls.Server(w.raw, config)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return tls.ConnectionState{}, fmt.Errorf("TLS handshake: %w", err)
+	}
+	w.conn = conn
+	return conn.ConnectionState(), nil
+}
+
+// talksEarly says whether the client has sent something already. It does not wait.
+func (w *wire) talksEarly() bool {
+	c, ok := w.raw.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	early := false
+	err = raw.Read(func(fd uintptr) bool {
+		var b [1]byte
+		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		early = err == nil && n > 0
+		return true
+	})
+	return err == nil && early
+}
+
+// drain ends the session at its next command, and at once if it waits for one.
+func (w *wire) drain() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.draining = true
+	if w.pace == nil {
+		w.raw.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func (w *wire) isDraining() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.draining
+}
+
+// cut ends the session now.
+func (w *wire) cut() { w.raw.Close() }
+
+// hangUp sends what is left to say and closes.
+func (w *wire) hangUp() error {
+	return errors.Join(w.out.Flush(), w.conn.Close())
+}
+
+// unexpected makes the end of the connection inside a message an error like others: io.EOF
+// would pass for the end of the message.
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

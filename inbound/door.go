@@ -1,0 +1,132 @@
+package inbound
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"postrider/relay"
+)
+
+const (
+	// backOffFirst and backOffMost are how long a door waits after a failed accept.
+	backOffFirst = 10 * time.Millisecond
+	backOffMost  = time.Second
+	// farewellTimeout bounds the write of a refusal at the door.
+	farewellTimeout = time.Second
+)
+
+// door is a bound listener. It is the net.Listener that go-smtp accepts from.
+type door struct {
+	net.Listener
+	server  *Server
+	options Listener
+	tls     *tls.Config
+	closing sync.Once
+	closed  chan struct{}
+}
+
+func newDoor(s *Server, l Listener) (*door, error) {
+	config, err := l.TLS.config()
+	if err != nil {
+		return nil, fmt.Errorf("listener %q: %w", l.Name, err)
+	}
+	bound, err := bind(l.network())
+	if err != nil {
+		return nil, fmt.Errorf("listener %q at %s: %w", l.Name, l.Address, err)
+	}
+	return &door{Listener: bound, server: s, options: l, tls: config, closed: make(chan struct{})}, nil
+}
+
+// bind listens. A Unix socket that nobody answers at is left over from a crash and goes.
+func bind(network, address string) (net.Listener, error) {
+	bound, err := net.Listen(network, address)
+	if network != "unix" || !errors.Is(err, syscall.EADDRINUSE) {
+		return bound, err
+	}
+	conn, dialErr := net.Dial(network, address)
+	if dialErr == nil {
+		conn.Close()
+		return nil, err
+	}
+	if !errors.Is(dialErr, syscall.ECONNREFUSED) {
+		return nil, err
+	}
+	if err := os.Remove(address); err != nil {
+		return nil, err
+	}
+	return net.Listen(network, address)
+}
+
+// Accept waits for a client that may have a session; others are told why not. It fails only
+// when the door is closed: an error such as EMFILE passes, and is reported once
+// (conformance I24).
+func (d *door) Accept() (net.Conn, error) {
+	var wait time.Duration
+	for {
+		conn, err := d.Listener.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil, err
+		case err != nil:
+			if wait == 0 {
+				d.server.options.Observer.Faulted(relay.Fault{Doing: "accept connections at " + d.options.Name, Err: err})
+			}
+			wait = min(max(2*wait, backOffFirst), backOffMost)
+			if !d.rest(wait) {
+				return nil, net.ErrClosed
+			}
+			continue
+		}
+		wait = 0
+		if s := d.admit(conn); s != nil {
+			return s, nil
+		}
+	}
+}
+
+// rest waits, unless the door is closed meanwhile.
+func (d *door) rest(wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-d.closed:
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// admit makes the connection a session, or turns it away.
+func (d *door) admit(conn net.Conn) *session {
+	s := newSession(conn, d)
+	reply := d.server.roster.enter(s)
+	if reply == nil {
+		s.leave = func() { d.server.roster.leave(s) }
+		return s
+	}
+	s.observe("connect", reply)
+	if d.options.TLS.mode() != TLSImplicit {
+		// A fresh connection has room for a line, so this does not hold up the next client.
+		if conn.SetWriteDeadline(s.now().Add(farewellTimeout)) == nil {
+			fmt.Fprintf(conn, "%s\r\n", reply)
+		}
+	}
+	conn.Close()
+	return nil
+}
+
+// Close stops accepting.
+func (d *door) Close() error {
+	err := net.ErrClosed
+	d.closing.Do(func() {
+		close(d.closed)
+		err = d.Listener.Close()
+	})
+	return err
+}

@@ -1,0 +1,155 @@
+package inbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"postrider/relay"
+)
+
+// Server takes SMTP sessions at its listeners.
+type Server struct {
+	options Options
+	users   *users // nil where no listener authenticates
+	roster  *roster
+	doors   []*door
+	smtp    *smtp.Server
+	// ctx is that of all sessions. It outlives Run's by Grace. Sessions keep it because
+	// go-smtp hands none to their methods.
+	ctx context.Context
+	end context.CancelFunc
+}
+
+// New binds the listeners and loads certificates and users, and reports every fault of the
+// options at once. Clients can connect when it returns; they are served once Run is called.
+// Close gives up a server that is not run.
+func New(options Options) (*Server, error) {
+	if err := options.Validate(); err != nil {
+		return nil, fmt.Errorf("inbound: %w", err)
+	}
+	if options.Receiver == nil || options.Observer == nil {
+		return nil, errors.New("inbound: no receiver or no observer")
+	}
+	options = options.withDefaults()
+	s := &Server{options: options, roster: newRoster(options.Limits)}
+	s.ctx, s.end = context.WithCancel(context.Background())
+	if err := s.bind(); err != nil {
+		return nil, errors.Join(fmt.Errorf("inbound: %w", err), s.Close())
+	}
+	s.smtp = s.engine()
+	return s, nil
+}
+
+func (s *Server) bind() error {
+	for _, l := range s.options.Listeners {
+		if l.authenticates() && s.users == nil {
+			users, err := newUsers(s.options.Users.File)
+			if err != nil {
+				return err
+			}
+			s.users = users
+		}
+		d, err := newDoor(s, l)
+		if err != nil {
+			return err
+		}
+		s.doors = append(s.doors, d)
+	}
+	return nil
+}
+
+// engine sets go-smtp up. It knows of TLS and AUTH only what the sessions tell it, and its
+// limit on lines is off, as it would hold for content too.
+func (s *Server) engine() *smtp.Server {
+	engine := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
+		return c.Conn().(*session), nil
+	}))
+	engine.Domain = s.options.Hostname
+	engine.MaxRecipients = s.options.Limits.Recipients
+	engine.MaxMessageBytes = s.options.Limits.MessageSize
+	engine.MaxLineLength = 0
+	engine.AllowInsecureAuth = true
+	engine.EnableSMTPUTF8 = true
+	engine.EnableDSN = true
+	engine.ErrorLog = faultLog{s.options.Observer}
+	return engine
+}
+
+// faultLog reports what go-smtp would log: only what should not happen, as sessions end
+// without errors.
+type faultLog struct{ observer relay.Observer }
+
+// Printf reports a line.
+func (l faultLog) Printf(format string, v ...any) {
+	l.observer.Faulted(relay.Fault{Doing: "serve SMTP", Err: fmt.Errorf(format, v...)})
+}
+
+// Println reports a line.
+func (l faultLog) Println(v ...any) { l.Printf("%s", fmt.Sprintln(v...)) }
+
+// Addrs gives the address that each listener is bound to, by its name.
+func (s *Server) Addrs() map[string]net.Addr {
+	addrs := make(map[string]net.Addr, len(s.doors))
+	for _, d := range s.doors {
+		addrs[d.options.Name] = d.Addr()
+	}
+	return addrs
+}
+
+// Run serves until ctx ends, then drains: no new clients, 421 to those between commands,
+// and up to Grace for messages that are being received. It returns when the last session
+// has ended; nil is a clean stop. A server is run once.
+func (s *Server) Run(ctx context.Context) error {
+	ended := make(chan error, len(s.doors))
+	for _, d := range s.doors {
+		go func() { ended <- s.smtp.Serve(d) }()
+	}
+	var failed []error
+	select {
+	case <-ctx.Done():
+	case err := <-ended:
+		failed = append(failed, fmt.Errorf("inbound: a listener ended: %w", err))
+	}
+	s.Close()
+	for range len(s.doors) - len(failed) {
+		<-ended
+	}
+	s.drain()
+	return errors.Join(failed...)
+}
+
+// drain ends all sessions. No new ones can begin any more.
+func (s *Server) drain() {
+	s.roster.drain()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		s.smtp.Shutdown(context.Background()) // waits; its error is about listeners closed before
+	}()
+	timer := time.NewTimer(s.options.Grace)
+	defer timer.Stop()
+	select {
+	case <-gone:
+	case <-timer.C:
+		s.end()
+		s.roster.cut()
+		<-gone
+	}
+	s.end()
+}
+
+// Close stops listening. Run does it too; a second time does nothing.
+func (s *Server) Close() error {
+	var faults []error
+	for _, d := range s.doors {
+		if err := d.Close(); !errors.Is(err, net.ErrClosed) {
+			faults = append(faults, err)
+		}
+	}
+	return errors.Join(faults...)
+}
