@@ -1,0 +1,183 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"postrider/relay"
+)
+
+// Claim claims what is due in a bin and flow.
+func (s *Spool) Claim(ctx context.Context, to relay.Destination, flow relay.Flow, now time.Time, n int) ([]relay.Delivery, time.Time, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, time.Time{}, err
+	}
+	defer s.leave()
+	c := claim{s: s, prefix: binPrefix(to, flow), now: now, n: n}
+	if err := c.run(); err != nil {
+		s.giveUp(c.taken)
+		return nil, time.Time{}, fmt.Errorf("claim from %s: %w", to, err)
+	}
+	for _, bad := range c.bad {
+		s.setAside(bad.key, bad.err)
+	}
+	return c.taken, c.next, nil
+}
+
+// claim is one walk along a bin.
+type claim struct {
+	s      *Spool
+	prefix []byte
+	now    time.Time
+	n      int
+
+	taken []relay.Delivery
+	next  time.Time
+	bad   []badRecord
+}
+
+type badRecord struct {
+	key []byte
+	err error
+}
+
+func (c *claim) run() (err error) {
+	t := c.s.bins.stripe(c.prefix)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	end := afterBin(c.prefix)
+	it, err := c.s.db.NewIter(&pebble.IterOptions{LowerBound: t.bound(c.prefix), UpperBound: end})
+	if err != nil {
+		return corrupt(err)
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.First(); ok; ok = it.Next() {
+		stop, err := c.visit(it)
+		if err != nil {
+			return err
+		}
+		if stop {
+			t.raise(c.prefix, it.Key())
+			return nil
+		}
+	}
+	if err := it.Error(); err != nil {
+		return corrupt(err)
+	}
+	t.raise(c.prefix, end)
+	return nil
+}
+
+// visit takes the delivery at the iterator, or says that the walk stops before it.
+func (c *claim) visit(it *pebble.Iterator) (stop bool, err error) {
+	p, _, err := parsePlace(it.Key())
+	if err != nil {
+		c.reject(it, err)
+		return false, nil
+	}
+	if _, held := c.s.claims.key(p.id); held {
+		return false, nil
+	}
+	if len(c.taken) >= c.n || p.due.After(c.now) {
+		c.next = p.due
+		return true, nil
+	}
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return false, corrupt(err)
+	}
+	d, err := c.s.codec.decodeDelivery(p, value)
+	if err != nil {
+		c.reject(it, err)
+		return false, nil
+	}
+	if c.s.claims.take(p.id, string(it.Key())) {
+		d.Claimed = true
+		c.taken = append(c.taken, d)
+	}
+	return false, nil
+}
+
+func (c *claim) reject(it *pebble.Iterator, err error) {
+	c.bad = append(c.bad, badRecord{key: append([]byte(nil), it.Key()...), err: err})
+}
+
+// ClaimMessage claims what nobody holds of a message.
+func (s *Spool) ClaimMessage(ctx context.Context, id relay.ID) ([]relay.Delivery, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	defer s.messages.lock(id)()
+	locations, err := s.locations(id)
+	if err != nil {
+		return nil, fmt.Errorf("claim message %s: %w", id, err)
+	}
+	var ds []relay.Delivery
+	for _, l := range locations {
+		if !s.claims.take(l.id, string(l.queueKey)) {
+			continue
+		}
+		d, err := s.delivery(l)
+		switch {
+		case errors.Is(err, relay.ErrCorrupt):
+			s.claims.drop(l.id)
+			s.setAside(l.queueKey, err)
+		case errors.Is(err, pebble.ErrNotFound): // set aside before
+			s.claims.drop(l.id)
+		case err != nil:
+			s.claims.drop(l.id)
+			s.giveUp(ds)
+			return nil, fmt.Errorf("claim message %s: %w", id, err)
+		default:
+			d.Claimed = true
+			ds = append(ds, d)
+		}
+	}
+	return ds, nil
+}
+
+// Release gives up claims.
+func (s *Spool) Release(ds ...relay.Delivery) { s.giveUp(ds) }
+
+func (s *Spool) giveUp(ds []relay.Delivery) {
+	for _, d := range ds {
+		if key, ok := s.claims.key(d.DeliveryID); ok {
+			s.release(d.DeliveryID, key)
+		}
+	}
+}
+
+// release drops the claim of a delivery that stays where it is.
+func (s *Spool) release(id relay.DeliveryID, key string) {
+	s.dropClaim(id, key, true)
+}
+
+// retire drops the claim of a delivery whose key has been removed.
+func (s *Spool) retire(id relay.DeliveryID, key string) {
+	s.dropClaim(id, key, false)
+}
+
+func (s *Spool) dropClaim(id relay.DeliveryID, key string, stays bool) {
+	bin := binOf(key)
+	t := s.bins.stripe(bin)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.claims.drop(id)
+	if stays {
+		t.lower(bin, key)
+	}
+}
+
+// appear makes a delivery known that has been written and that nobody holds.
+func (s *Spool) appear(key string) {
+	bin := binOf(key)
+	t := s.bins.stripe(bin)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lower(bin, key)
+}

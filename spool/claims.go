@@ -1,0 +1,49 @@
+package spool
+
+import (
+	"sync"
+
+	"postrider/relay"
+)
+
+// claims are the deliveries that somebody holds, each with the key under which it lies.
+// They are in memory only: a crash releases them.
+type claims struct {
+	mu   sync.Mutex
+	held map[relay.DeliveryID]string
+}
+
+// take claims a delivery unless it is claimed.
+func (c *claims) take(id relay.DeliveryID, key string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.held[id]; ok {
+		return false
+	}
+	c.held[id] = key
+	return true
+}
+
+// key gives the key of a claimed delivery.
+func (c *claims) key(id relay.DeliveryID) (string, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key, ok := c.held[id]
+	return key, ok
+}
+
+func (c *claims) drop(id relay.DeliveryID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.held, id)
+}
+
+// messageLocks serialise what changes the set of a message's deliveries, so that the last
+// one out knows that it is.
+type messageLocks [256]sync.Mutex
+
+func (l *messageLocks) lock(id relay.ID) (unlock func()) {
+	mu := &l[id[len(id)-1]]
+	mu.Lock()
+	return mu.Unlock
+}

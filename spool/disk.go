@@ -1,0 +1,201 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"postrider/relay"
+)
+
+// disk is the file system that Pebble is given. To Pebble a full disk is a slow one: an
+// operation that finds no room gives up the reserve, and then waits until there is some.
+//
+// A sync that finds no room is not tried again. The kernel may have dropped what it could
+// not write, and a second sync would succeed without it.
+type disk struct {
+	vfs.FS
+	reserve *reserve
+	fault   func(relay.Fault)
+	retry   time.Duration
+	// stop ends all waits, with the error that they wait about.
+	stop chan struct{}
+
+	// troubled is set by a failed flush or compaction. Pebble tries again without a pause,
+	// so the next file waits instead.
+	troubled atomic.Bool
+
+	mu      sync.Mutex
+	waiting int
+	// full is closed while an operation waits.
+	full chan struct{}
+}
+
+func newDisk(o *Options) *disk {
+	return &disk{
+		FS:      o.FS,
+		reserve: newReserve(o),
+		fault:   o.Fault,
+		retry:   o.retry,
+		stop:    make(chan struct{}),
+		full:    make(chan struct{}),
+	}
+}
+
+// errFull is the cause of a refusal while the disk has no room at all.
+var errFull = errors.New("no space left on the disk of the spool")
+
+// filled returns a channel that is closed while the disk is full.
+func (d *disk) filled() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.full
+}
+
+// check returns a reply while the disk is full.
+func (d *disk) check() error {
+	select {
+	case <-d.filled():
+		return relay.StorageFull(errFull)
+	default:
+		return nil
+	}
+}
+
+// do runs an operation until it does not fail for want of space.
+func (d *disk) do(op func() error) error {
+	err := op()
+	if !noSpace(err) {
+		return err
+	}
+	if d.reserve.release() {
+		if err = op(); !noSpace(err) {
+			return err
+		}
+	}
+	d.wait(1, err)
+	for noSpace(err) {
+		select {
+		case <-d.stop:
+			d.wait(-1, err)
+			return err
+		case <-time.After(d.retry):
+		}
+		err = op()
+	}
+	d.wait(-1, err)
+	return err
+}
+
+// wait counts the operations that wait; the first and the last make the difference.
+func (d *disk) wait(n int, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := d.waiting
+	d.waiting += n
+	switch {
+	case before == 0:
+		close(d.full)
+		d.fault(relay.Fault{Doing: "write to the spool's disk, which is full; waiting for space", Err: err})
+	case d.waiting == 0:
+		d.full = make(chan struct{})
+	}
+}
+
+func noSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// Unwrap gives the file system below, for vfs.Root.
+func (d *disk) Unwrap() vfs.FS { return d.FS }
+
+// Create waits for space.
+func (d *disk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if d.troubled.Swap(false) {
+		select {
+		case <-d.stop:
+		case <-time.After(d.retry):
+		}
+	}
+	return d.open(func() (vfs.File, error) { return d.FS.Create(name, c) })
+}
+
+// OpenReadWrite waits for space.
+func (d *disk) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	return d.open(func() (vfs.File, error) { return d.FS.OpenReadWrite(name, c, opts...) })
+}
+
+// ReuseForWrite waits for space.
+func (d *disk) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return d.open(func() (vfs.File, error) { return d.FS.ReuseForWrite(from, to, c) })
+}
+
+func (d *disk) open(op func() (vfs.File, error)) (vfs.File, error) {
+	var f vfs.File
+	err := d.do(func() (err error) {
+		f, err = op()
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &diskFile{File: f, d: d}, nil
+}
+
+// Link waits for space.
+func (d *disk) Link(from, to string) error {
+	return d.do(func() error { return d.FS.Link(from, to) })
+}
+
+// Rename waits for space.
+func (d *disk) Rename(from, to string) error {
+	return d.do(func() error { return d.FS.Rename(from, to) })
+}
+
+// MkdirAll waits for space.
+func (d *disk) MkdirAll(dir string, mode os.FileMode) error {
+	return d.do(func() error { return d.FS.MkdirAll(dir, mode) })
+}
+
+// diskFile is a file that waits for space.
+type diskFile struct {
+	vfs.File
+	d *disk
+}
+
+func (f *diskFile) Write(p []byte) (n int, err error) {
+	err = f.d.do(func() error {
+		m, err := f.File.Write(p[n:])
+		n += m
+		return err
+	})
+	return n, err
+}
+
+func (f *diskFile) WriteAt(p []byte, off int64) (n int, err error) {
+	err = f.d.do(func() error {
+		m, err := f.File.WriteAt(p[n:], off+int64(n))
+		n += m
+		return err
+	})
+	return n, err
+}
+
+// freeSpace asks the file system. One that does not know has no end.
+func freeSpace(fs vfs.FS, dir string) (int64, error) {
+	usage, err := fs.GetDiskUsage(dir)
+	switch {
+	case errors.Is(err, vfs.ErrUnsupported):
+		return math.MaxInt64, nil
+	case err != nil:
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return int64(min(usage.AvailBytes, math.MaxInt64)), nil
+}

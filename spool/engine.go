@@ -1,0 +1,72 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"postrider/relay"
+)
+
+// pebbleOptions are what we ask of Pebble. The format is named, because the default is
+// the oldest one, which cannot keep values apart from keys.
+func (s *Spool) pebbleOptions(lock *pebble.Lock) *pebble.Options {
+	o := &pebble.Options{
+		FS:                          s.disk,
+		Lock:                        lock,
+		FormatMajorVersion:          pebble.FormatValueSeparation,
+		CacheSize:                   s.o.Cache,
+		MemTableSize:                uint64(s.o.Memtable),
+		MemTableStopWritesThreshold: 3,
+		Logger:                      logger{s},
+		EventListener:               s.listener(),
+	}
+	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{
+			Enabled:               true,
+			MinimumSize:           1 << 10,
+			MaxBlobReferenceDepth: 10,
+			RewriteMinimumAge:     5 * time.Minute,
+			TargetGarbageRatio:    0.5,
+		}
+	}
+	return o
+}
+
+func (s *Spool) listener() *pebble.EventListener {
+	return &pebble.EventListener{
+		BackgroundError: func(err error) {
+			s.disk.troubled.Store(true)
+			s.o.Fault(relay.Fault{Doing: "flush or compact the spool", Err: err})
+		},
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			s.o.Fault(relay.Fault{Doing: "read the spool", Err: fmt.Errorf("%w: %s", relay.ErrCorrupt, info)})
+		},
+		PossibleAPIMisuse: func(info pebble.PossibleAPIMisuseInfo) {
+			s.o.Fault(relay.Fault{Doing: "remove a record of the spool", Err: errors.New(info.String())})
+		},
+	}
+}
+
+// logger hears from Pebble. What it has to say that matters comes as an event, save for
+// the end of it all.
+type logger struct{ s *Spool }
+
+// Infof says nothing.
+func (logger) Infof(string, ...any) {}
+
+// Errorf reports a fault.
+func (l logger) Errorf(format string, args ...any) {
+	l.s.o.Fault(relay.Fault{Doing: "run the spool's database", Err: fmt.Errorf(format, args...)})
+}
+
+// Fatalf is called where Pebble cannot go on: a write to its log or manifest failed. Pebble
+// expects that it does not return. It does here, because ending the process is for others
+// to decide, and it is safe because the failure is noted first: nothing is written after
+// it, and Pebble's Apply, which returns nil after a Fatalf, is not believed (see apply).
+// Where Fatalf is called for a flush or compaction, Pebble returns the error there.
+func (l logger) Fatalf(format string, args ...any) {
+	l.s.fail(fmt.Errorf(format, args...))
+}

@@ -1,0 +1,45 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"postrider/relay"
+)
+
+// Message returns a message's record.
+func (s *Spool) Message(ctx context.Context, id relay.ID) (*relay.Message, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	value, err := s.messageValue(id)
+	if err != nil {
+		return nil, fmt.Errorf("message %s: %w", id, err)
+	}
+	m, _, err := s.codec.decodeMessage(id, value)
+	if err != nil {
+		return nil, fmt.Errorf("message %s: %w", id, err)
+	}
+	return m, nil
+}
+
+// layout reads what is needed of a message to find or remove its body.
+func (s *Spool) layout(id relay.ID) (layout, error) {
+	value, err := s.messageValue(id)
+	if err != nil {
+		return layout{}, err
+	}
+	return decodeLayout(value)
+}
+
+func (s *Spool) messageValue(id relay.ID) ([]byte, error) {
+	value, err := s.get(messageKey(id))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, relay.ErrNotFound
+	}
+	return value, err
+}

@@ -1,0 +1,263 @@
+package spool
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"postrider/relay"
+)
+
+// recordVersion is the first byte of every record that this package writes.
+const recordVersion = 1
+
+// codec encodes and decodes records. Replies are stored as the peer sent them, so texts
+// need not be UTF-8.
+type codec struct {
+	enc cbor.EncMode
+	dec cbor.DecMode
+}
+
+func newCodec() (codec, error) {
+	enc, err := cbor.EncOptions{}.EncMode()
+	if err != nil {
+		return codec{}, err
+	}
+	dec, err := cbor.DecOptions{UTF8: cbor.UTF8DecodeInvalid, MaxArrayElements: 1 << 20}.DecMode()
+	if err != nil {
+		return codec{}, err
+	}
+	return codec{enc: enc, dec: dec}, nil
+}
+
+// encode appends the version and the record to head.
+func (c codec) encode(head []byte, record any) ([]byte, error) {
+	body, err := c.enc.Marshal(record)
+	if err != nil {
+		return nil, fmt.Errorf("encode record: %w", err)
+	}
+	return append(append([]byte{recordVersion}, head...), body...), nil
+}
+
+// decode reads a record that has head bytes between its version and the CBOR.
+func (c codec) decode(value []byte, head int, record any) error {
+	if err := checkVersion(value, head); err != nil {
+		return err
+	}
+	if err := c.dec.Unmarshal(value[1+head:], record); err != nil {
+		return fmt.Errorf("%w: %w", relay.ErrCorrupt, err)
+	}
+	return nil
+}
+
+func checkVersion(value []byte, head int) error {
+	if len(value) < 1+head {
+		return fmt.Errorf("%w: %d bytes are too short", relay.ErrCorrupt, len(value))
+	}
+	if value[0] != recordVersion {
+		return fmt.Errorf("%w: version %d is unknown", relay.ErrCorrupt, value[0])
+	}
+	return nil
+}
+
+// layout is the head of a message's record, of fixed size, so that a message can be
+// removed without decoding it.
+type layout struct {
+	body   relay.ID
+	chunks uint32
+	// length is that of the body in bytes.
+	length int64
+	// parts counts the deliveries that the message arrived with.
+	parts uint32
+}
+
+const layoutSize = 16 + 4 + 8 + 4
+
+func (l layout) encode() []byte {
+	head := make([]byte, 0, layoutSize)
+	head = append(head, l.body[:]...)
+	head = binary.BigEndian.AppendUint32(head, l.chunks)
+	head = binary.BigEndian.AppendUint64(head, uint64(l.length))
+	return binary.BigEndian.AppendUint32(head, l.parts)
+}
+
+func decodeLayout(value []byte) (layout, error) {
+	if err := checkVersion(value, layoutSize); err != nil {
+		return layout{}, err
+	}
+	head := value[1:]
+	l := layout{
+		body:   relay.ID(head[:16]),
+		chunks: binary.BigEndian.Uint32(head[16:]),
+		length: int64(binary.BigEndian.Uint64(head[20:])),
+		parts:  binary.BigEndian.Uint32(head[28:]),
+	}
+	if l.length < 0 || int64(l.chunks) != chunksOf(l.length) {
+		return layout{}, fmt.Errorf("%w: %d chunks for a body of %d bytes", relay.ErrCorrupt, l.chunks, l.length)
+	}
+	return l, nil
+}
+
+// chunksOf is how many chunks a body of the length has.
+func chunksOf(length int64) int64 { return (length + chunkSize - 1) / chunkSize }
+
+type messageRecord struct {
+	_          struct{} `cbor:",toarray"`
+	Local      string
+	Domain     string
+	Recipients []recipientRecord
+	Extensions uint8
+	Return     uint8
+	EnvelopeID string
+	Listener   string
+	Client     []byte
+	Greeting   string
+	User       string
+	Protocol   string
+	TLS        string
+	Header     []byte
+	Size       int64
+	Received   int64
+}
+
+type recipientRecord struct {
+	_        struct{} `cbor:",toarray"`
+	Local    string
+	Domain   string
+	Notify   uint8
+	Original string
+}
+
+// The bits of messageRecord.Extensions.
+const (
+	extensionSMTPUTF8 = 1 << iota
+	extensionEightBit
+	extensionRequireTLS
+)
+
+func (c codec) encodeMessage(m *relay.Message, l layout) ([]byte, error) {
+	client, err := m.Origin.Client.MarshalBinary()
+	if err != nil {
+		return nil, fmt.Errorf("encode client address: %w", err)
+	}
+	e, o := &m.Envelope, &m.Origin
+	r := messageRecord{
+		Local: e.Sender.Local, Domain: e.Sender.Domain,
+		Recipients: make([]recipientRecord, len(e.Recipients)),
+		Extensions: bit(e.SMTPUTF8, extensionSMTPUTF8) | bit(e.EightBit, extensionEightBit) | bit(e.RequireTLS, extensionRequireTLS),
+		Return:     uint8(e.Return), EnvelopeID: e.EnvelopeID,
+		Listener: o.Listener, Client: client, Greeting: o.Greeting,
+		User: o.User, Protocol: o.Protocol, TLS: o.TLS,
+		Header: m.Header, Size: m.Size, Received: nanos(m.Received),
+	}
+	for i, to := range e.Recipients {
+		r.Recipients[i] = recipientRecord{
+			Local: to.Address.Local, Domain: to.Address.Domain,
+			Notify: uint8(to.Notify), Original: to.Original,
+		}
+	}
+	return c.encode(l.encode(), &r)
+}
+
+func (c codec) decodeMessage(id relay.ID, value []byte) (*relay.Message, layout, error) {
+	l, err := decodeLayout(value)
+	if err != nil {
+		return nil, l, err
+	}
+	var r messageRecord
+	if err := c.decode(value, layoutSize, &r); err != nil {
+		return nil, l, err
+	}
+	var client netip.Addr
+	if err := client.UnmarshalBinary(r.Client); err != nil {
+		return nil, l, fmt.Errorf("%w: client address: %w", relay.ErrCorrupt, err)
+	}
+	m := &relay.Message{
+		ID: id,
+		Envelope: relay.Envelope{
+			Sender:     relay.Address{Local: r.Local, Domain: r.Domain},
+			Recipients: make([]relay.Recipient, len(r.Recipients)),
+			SMTPUTF8:   r.Extensions&extensionSMTPUTF8 != 0,
+			EightBit:   r.Extensions&extensionEightBit != 0,
+			RequireTLS: r.Extensions&extensionRequireTLS != 0,
+			Return:     relay.Return(r.Return), EnvelopeID: r.EnvelopeID,
+		},
+		Origin: relay.Origin{
+			Listener: r.Listener, Client: client, Greeting: r.Greeting,
+			User: r.User, Protocol: r.Protocol, TLS: r.TLS,
+		},
+		Header: r.Header, Size: r.Size, Received: fromNanos(r.Received),
+	}
+	for i, to := range r.Recipients {
+		m.Envelope.Recipients[i] = relay.Recipient{
+			Address:  relay.Address{Local: to.Local, Domain: to.Domain},
+			Notify:   relay.Notify(to.Notify),
+			Original: to.Original,
+		}
+	}
+	return m, l, nil
+}
+
+func bit(on bool, b uint8) uint8 {
+	if on {
+		return b
+	}
+	return 0
+}
+
+type deliveryRecord struct {
+	_          struct{} `cbor:",toarray"`
+	Recipients []int
+	Flags      uint8
+	Attempts   int
+	Code       int
+	Enhanced   [3]int
+	Text       string
+}
+
+// The bits of deliveryRecord.Flags.
+const (
+	flagSole = 1 << iota
+	flagWarned
+)
+
+func (c codec) encodeDelivery(d relay.Delivery) ([]byte, error) {
+	return c.encode(nil, &deliveryRecord{
+		Recipients: d.Recipients,
+		Flags:      bit(d.Sole, flagSole) | bit(d.Warned, flagWarned),
+		Attempts:   d.Attempts,
+		Code:       d.Last.Code,
+		Enhanced:   d.Last.Enhanced,
+		Text:       d.Last.Text,
+	})
+}
+
+func (c codec) decodeDelivery(p place, value []byte) (relay.Delivery, error) {
+	var r deliveryRecord
+	if err := c.decode(value, 0, &r); err != nil {
+		return relay.Delivery{}, err
+	}
+	for _, n := range r.Recipients {
+		if n < 0 {
+			return relay.Delivery{}, fmt.Errorf("%w: recipient %d", relay.ErrCorrupt, n)
+		}
+	}
+	return relay.Delivery{
+		DeliveryID: p.id, To: p.to, Flow: p.flow, Due: p.due,
+		Recipients: r.Recipients,
+		Sole:       r.Flags&flagSole != 0,
+		Warned:     r.Flags&flagWarned != 0,
+		Attempts:   r.Attempts,
+		Last:       relay.Reply{Code: r.Code, Enhanced: r.Enhanced, Text: r.Text},
+	}, nil
+}
+
+// quarantineRecord is a record that was set aside, as it was.
+type quarantineRecord struct {
+	_      struct{} `cbor:",toarray"`
+	Reason string
+	At     int64
+	Raw    []byte
+}

@@ -1,0 +1,194 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"postrider/relay"
+)
+
+// errUnclaimed is the answer to who settles what he does not hold.
+var errUnclaimed = errors.New("the delivery is not claimed")
+
+// Settle ends an attempt in one batch. It waits for space while the disk is full: what
+// became of a delivery must not be forgotten.
+func (s *Spool) Settle(ctx context.Context, st relay.Settlement) error {
+	id := st.Delivery.DeliveryID
+	if err := s.settle(ctx, st); err != nil {
+		return fmt.Errorf("settle %s: %w", id, err)
+	}
+	return nil
+}
+
+func (s *Spool) settle(ctx context.Context, st relay.Settlement) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	id := st.Delivery.DeliveryID
+	defer s.messages.lock(id.Message)()
+	key, held := s.claims.key(id)
+	if !held {
+		return fmt.Errorf("%w: %w", errUnclaimed, relay.ErrNotFound)
+	}
+	was, _, err := parsePlace([]byte(key))
+	if err != nil {
+		return err
+	}
+	e := ending{s: s, st: st, was: was, b: s.db.NewBatch()}
+	if err := e.build(); err != nil {
+		return errors.Join(err, e.b.Close())
+	}
+	if err := e.apply(); err != nil {
+		return err
+	}
+	s.retire(id, key)
+	for _, p := range e.then {
+		s.located.lower(p.locationKey())
+		s.appear(string(p.key()))
+	}
+	return nil
+}
+
+// ending is the batch that ends an attempt, in the making.
+type ending struct {
+	s   *Spool
+	st  relay.Settlement
+	was place
+	b   *pebble.Batch
+
+	then    []place
+	notices []arrival
+}
+
+func (e *ending) build() error {
+	if err := removeDelivery(e.b, e.was); err != nil {
+		return err
+	}
+	if err := e.addThen(); err != nil {
+		return err
+	}
+	for _, n := range e.st.Notices {
+		a := arrival{s: e.s, m: n.Message, ds: n.Deliveries}
+		if err := a.add(e.b, n.Body); err != nil {
+			return fmt.Errorf("notice %s: %w", n.Message.ID, err)
+		}
+		e.notices = append(e.notices, a)
+	}
+	if len(e.st.Then) > 0 {
+		return nil
+	}
+	last, err := e.isLast()
+	if err != nil || !last {
+		return err
+	}
+	return e.removeMessage()
+}
+
+// addThen adds what remains. The first keeps the number of the part.
+func (e *ending) addThen() error {
+	for i, d := range e.st.Then {
+		p := place{to: d.To, flow: d.Flow, due: d.Due, id: e.was.id, rev: e.was.rev + 1}
+		if i > 0 {
+			part, err := e.newPart(uint32(i))
+			if err != nil {
+				return err
+			}
+			p.id.Part, p.rev = part, 0
+		}
+		d.Sole = e.st.Delivery.Sole && len(e.st.Then) == 1
+		if err := e.s.addDelivery(e.b, p, d); err != nil {
+			return err
+		}
+		e.then = append(e.then, p)
+	}
+	return nil
+}
+
+// newPart gives the n-th number after those that the message has ever had, and notes it.
+func (e *ending) newPart(n uint32) (uint32, error) {
+	id := e.was.id.Message
+	l, err := e.s.layout(id)
+	if err != nil {
+		return 0, err
+	}
+	prefix := idPrefix(spacePart, id)
+	given, err := e.s.keys(prefix, after(prefix))
+	if err != nil {
+		return 0, err
+	}
+	last := l.parts - 1
+	if len(given) > 0 {
+		if _, last, err = parseNumbered(given[len(given)-1]); err != nil {
+			return 0, err
+		}
+	}
+	return last + n, e.b.Set(partKey(id, last+n), []byte{recordVersion}, nil)
+}
+
+// isLast says whether the message has no other delivery. The message is locked, so none
+// can come or go meanwhile.
+func (e *ending) isLast() (bool, error) {
+	if e.st.Delivery.Sole {
+		return true, nil
+	}
+	locations, err := e.s.locations(e.was.id.Message)
+	if err != nil {
+		return false, err
+	}
+	for _, l := range locations {
+		if l.id != e.was.id {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// removeMessage removes the message and its body. A record that cannot be read names no
+// body; it is set aside, and the body stays for who looks into it.
+func (e *ending) removeMessage() error {
+	id := e.was.id.Message
+	l, err := e.s.layout(id)
+	switch {
+	case errors.Is(err, relay.ErrCorrupt):
+		return e.s.addQuarantined(e.b, messageKey(id), err.Error())
+	case errors.Is(err, relay.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	err = errors.Join(e.b.SingleDelete(messageKey(id), nil), removeChunks(e.b, l.body, l.chunks))
+	if e.st.Delivery.Sole || err != nil {
+		return err
+	}
+	prefix := idPrefix(spacePart, id)
+	given, err := e.s.keys(prefix, after(prefix))
+	for _, key := range given {
+		err = errors.Join(err, e.b.SingleDelete(key, nil))
+	}
+	return err
+}
+
+// apply writes the batch with the notices held.
+func (e *ending) apply() error {
+	for i := range e.notices {
+		if !e.notices[i].hold() {
+			for j := range i {
+				e.notices[j].drop()
+			}
+			return errors.Join(errTwice, e.b.Close())
+		}
+	}
+	err := e.s.apply(e.b, pebble.NoSync)
+	for i := range e.notices {
+		if err != nil {
+			e.notices[i].drop()
+		} else {
+			e.notices[i].publish()
+		}
+	}
+	return err
+}
