@@ -32,7 +32,9 @@ func (a *arrival) add(b *pebble.Batch, body []byte) error {
 	if err := a.addBody(b, body); err != nil {
 		return err
 	}
-	a.layout.parts = uint32(len(a.ds))
+	for _, d := range a.ds {
+		a.layout.parts = max(a.layout.parts, d.Part+1)
+	}
 	record, err := a.s.codec.encodeMessage(a.m, a.layout)
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ type layout struct {
 	chunks uint32
 	// length is that of the body in bytes.
 	length int64
-	// parts counts the deliveries that the message arrived with.
+	// parts is greater than the number of every part that the message arrived with.
 	parts uint32
 }
 
