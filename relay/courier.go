@@ -35,7 +35,7 @@ func (s *Scheduler) hire(p *pool) {
 
 func (c *courier) run() {
 	defer c.s.retire(c)
-	if !c.dial() {
+	if !c.vet() || !c.dial() {
 		return
 	}
 	defer c.conn.Close()
@@ -43,6 +43,29 @@ func (c *courier) run() {
 		d, ok := c.next()
 		if !ok || !c.carry(d) {
 			return
+		}
+	}
+}
+
+// vet sees, before a probe, to the deliveries that no longer need this site: a host that is
+// gone for good must not keep mail that has expired or has another way now. It says
+// whether there is a delivery left to probe for.
+func (c *courier) vet() bool {
+	s := c.s
+	for {
+		s.mu.Lock()
+		if c.pool.gate.open() {
+			s.mu.Unlock()
+			return true
+		}
+		d, ok := s.pick(c.pool, s.o.Now())
+		s.mu.Unlock()
+		if !ok {
+			return false
+		}
+		if s.prepare(d) != nil {
+			s.putBack(d)
+			return true
 		}
 	}
 }

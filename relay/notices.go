@@ -32,12 +32,14 @@ func (s *Scheduler) notices(settlement *Settlement, m *Message, done Attempted) 
 	return told
 }
 
-// toTell picks the outcomes that the sender wants to hear of (RFC 3461 section 4.1).
+// toTell picks the outcomes that the sender wants to hear of (RFC 3461 section 4.1), and the
+// failures that nobody can be told of, which are counted.
 func (s *Scheduler) toTell(settlement *Settlement, m *Message, done Attempted) (failed, late []Outcome) {
 	warn := len(settlement.Then) > 0 && !done.Delivery.Warned && s.o.Retry.late(m.Received, s.o.Now())
+	unreturnable := m.Envelope.Sender.IsNull()
 	for _, o := range done.Outcomes {
 		switch {
-		case (o.Status == Bounced || o.Status == Expired) && o.Recipient.Wants(NotifyFailure):
+		case (o.Status == Bounced || o.Status == Expired) && (unreturnable || o.Recipient.Wants(NotifyFailure)):
 			failed = append(failed, o)
 		case o.Status == Deferred && warn && o.Recipient.Wants(NotifyDelay):
 			late = append(late, o)

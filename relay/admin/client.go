@@ -1,0 +1,113 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+)
+
+// Client asks a running daemon over its socket.
+type Client struct {
+	socket string
+	http   http.Client
+}
+
+// NewClient returns a client for the socket. It does not connect yet.
+func NewClient(socket string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}
+	return &Client{socket: socket, http: http.Client{Transport: &http.Transport{DialContext: dial}}}
+}
+
+// QueueQuery selects deliveries. Zero values select all.
+type QueueQuery struct {
+	From        string
+	Destination string
+	Limit       int
+}
+
+// Queue yields deliveries in order of arrival, as they come.
+func (c *Client) Queue(ctx context.Context, q QueueQuery) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		query := url.Values{"from": {q.From}, "destination": {q.Destination}, "limit": {strconv.Itoa(q.Limit)}}
+		body, err := c.get(ctx, "/v1/queue?"+query.Encode())
+		if err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		defer body.Close()
+		for lines := json.NewDecoder(body); ; {
+			var line struct {
+				Entry
+				problem
+			}
+			err := lines.Decode(&line)
+			if err == io.EOF {
+				return
+			}
+			if err == nil && line.Error != "" {
+				err = errors.New(line.Error)
+			}
+			if !yield(line.Entry, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Message shows one message.
+func (c *Client) Message(ctx context.Context, id string) (Detail, error) {
+	var v Detail
+	err := c.decode(ctx, "/v1/queue/"+url.PathEscape(id), &v)
+	return v, err
+}
+
+// Destinations shows all bins.
+func (c *Client) Destinations(ctx context.Context) ([]Bin, error) {
+	var v []Bin
+	err := c.decode(ctx, "/v1/destinations", &v)
+	return v, err
+}
+
+func (c *Client) decode(ctx context.Context, path string, v any) error {
+	body, err := c.get(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(v); err != nil {
+		return fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://postrider"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return nil, fmt.Errorf("no daemon answers at %s (is `postrider serve` running with this config?): %w", c.socket, op.Err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	var p problem
+	if json.NewDecoder(resp.Body).Decode(&p) != nil || p.Error == "" {
+		p.Error = resp.Status
+	}
+	return nil, errors.New(p.Error)
+}

@@ -1,0 +1,249 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"postrider/relay"
+)
+
+// Options is what a Server needs. Socket may be empty, and so may HTTP.
+type Options struct {
+	// Socket is the path of the Unix socket.
+	Socket string
+	// HTTP is a loopback address to serve as well.
+	HTTP      string
+	Spool     relay.Spool
+	Scheduler *relay.Scheduler
+	Now       func() time.Time
+}
+
+// Server answers operators.
+type Server struct {
+	o         Options
+	listeners []net.Listener
+	http      http.Server
+}
+
+// stopTime is how long requests under way have when the server stops.
+const stopTime = 2 * time.Second
+
+// New binds the socket and the address. A socket that a dead process left behind is replaced,
+// one that answers is not.
+func New(o Options) (*Server, error) {
+	s := &Server{o: o}
+	if o.Socket != "" {
+		l, err := listenSocket(o.Socket)
+		if err != nil {
+			return nil, fmt.Errorf("admin socket: %w", err)
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	if o.HTTP != "" {
+		l, err := net.Listen("tcp", o.HTTP)
+		if err != nil {
+			s.Close()
+			return nil, fmt.Errorf("admin http: %w", err)
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	s.http = http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
+	return s, nil
+}
+
+func listenSocket(path string) (net.Listener, error) {
+	if conn, err := net.Dial("unix", path); err == nil {
+		conn.Close()
+		return nil, fmt.Errorf("%s: another process answers there", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Addr is the bound TCP address; nil when there is none.
+func (s *Server) Addr() net.Addr {
+	for _, l := range s.listeners {
+		if l.Addr().Network() == "tcp" {
+			return l.Addr()
+		}
+	}
+	return nil
+}
+
+// Run serves until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	failed := make(chan error, len(s.listeners))
+	for _, l := range s.listeners {
+		go func() { failed <- s.http.Serve(l) }()
+	}
+	var err error
+	running := len(s.listeners)
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		running--
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+	defer cancel()
+	if s.http.Shutdown(stop) != nil {
+		s.http.Close()
+	}
+	for range running {
+		<-failed
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	return err
+}
+
+// Close unbinds what New bound, for a server that is not run.
+func (s *Server) Close() error {
+	var errs []error
+	for _, l := range s.listeners {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/queue", s.queue)
+	mux.HandleFunc("GET /v1/queue/{id}", s.message)
+	mux.HandleFunc("GET /v1/destinations", s.destinations)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	return mux
+}
+
+// queue streams deliveries in order of arrival, one JSON object a line. Query: from (an ID),
+// destination, limit (0 for all).
+func (s *Server) queue(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	var from relay.ID
+	var err error
+	if text := query.Get("from"); text != "" {
+		if from, err = relay.ParseID(text); err != nil {
+			refuse(w, http.StatusBadRequest, err)
+			return
+		}
+	}
+	limit := 0
+	if text := query.Get("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 0 {
+			refuse(w, http.StatusBadRequest, fmt.Errorf("limit %q: want a whole number", text))
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	s.stream(r.Context(), json.NewEncoder(w), from, query.Get("destination"), limit)
+}
+
+// stream writes entries until the limit. An error once the answer has begun is its last line.
+func (s *Server) stream(ctx context.Context, out *json.Encoder, from relay.ID, only string, limit int) {
+	written := 0
+	for d, err := range s.o.Spool.List(ctx, from) {
+		if err != nil {
+			out.Encode(problem{err.Error()})
+			return
+		}
+		if only != "" && d.To.String() != only {
+			continue
+		}
+		if limit > 0 && written == limit {
+			return
+		}
+		written++
+		e, err := s.entry(ctx, d)
+		if err != nil {
+			out.Encode(problem{err.Error()})
+			return
+		}
+		if out.Encode(e) != nil {
+			return
+		}
+	}
+}
+
+func (s *Server) entry(ctx context.Context, d relay.Delivery) (Entry, error) {
+	m, err := s.o.Spool.Message(ctx, d.Message)
+	if err != nil && !errors.Is(err, relay.ErrNotFound) && !errors.Is(err, relay.ErrCorrupt) {
+		return Entry{}, err
+	}
+	status, _ := s.o.Scheduler.StatusOf(d.To)
+	return entry(d, m, status, s.o.Now()), nil
+}
+
+func (s *Server) message(w http.ResponseWriter, r *http.Request) {
+	id, err := relay.ParseID(r.PathValue("id"))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	m, err := s.o.Spool.Message(r.Context(), id)
+	if errors.Is(err, relay.ErrNotFound) {
+		refuse(w, http.StatusNotFound, fmt.Errorf("%s is not in the queue: delivered, returned or never here", id))
+		return
+	}
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, err)
+		return
+	}
+	ds, err := s.o.Spool.Deliveries(r.Context(), id)
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, err)
+		return
+	}
+	v := detail(m)
+	for _, d := range ds {
+		status, _ := s.o.Scheduler.StatusOf(d.To)
+		v.Deliveries = append(v.Deliveries, entry(d, m, status, s.o.Now()))
+	}
+	answer(w, v)
+}
+
+func (s *Server) destinations(w http.ResponseWriter, _ *http.Request) {
+	bins := []Bin{}
+	for _, b := range s.o.Scheduler.Status() {
+		bins = append(bins, bin(b))
+	}
+	answer(w, bins)
+}
+
+// problem is the JSON of an error.
+type problem struct {
+	Error string `json:"error"`
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	// A client that has gone away needs no answer.
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+func refuse(w http.ResponseWriter, code int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(problem{err.Error()})
+}
