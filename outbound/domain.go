@@ -36,7 +36,7 @@ func isNotInName(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
 }
 
-func isASCII(text string) bool {
+func isASCII[T string | []byte](text T) bool {
 	for i := range len(text) {
 		if text[i] >= 0x80 {
 			return false

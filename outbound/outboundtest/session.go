@@ -214,11 +214,13 @@ func (s *session) handshake(config *tls.Config) bool {
 }
 
 func (s *session) auth(line string) bool {
+	a := s.ask(AUTH, line)
 	reply := "535 5.7.8 Authentication failed"
-	if s.checkUser(line) {
+	// A scripted reply stands in for the dialogue.
+	if a.Reply == "" && !a.Hang && !a.Drop && s.checkUser(line) {
 		reply = "235 2.7.0 Authenticated"
 	}
-	return s.act(AUTH, line, reply, nil)
+	return s.do(a, reply, nil)
 }
 
 func (s *session) checkUser(line string) bool {
@@ -346,10 +348,14 @@ func unstuff(raw []byte) []byte {
 	return bytes.ReplaceAll(body, []byte("\r\n."), []byte("\r\n"))
 }
 
-// act asks the script and answers, with the usual reply where the script has none. Done is
-// called when the reply says that the command succeeded. False ends the session.
+// act asks the script and answers. False ends the session.
 func (s *session) act(phase Phase, line, usual string, done func()) bool {
-	a := s.ask(phase, line)
+	return s.do(s.ask(phase, line), usual, done)
+}
+
+// do answers as the action says, with the usual reply where it has none. Done is called when
+// the reply says that the command succeeded.
+func (s *session) do(a Action, usual string, done func()) bool {
 	if a.Reply == "" && !a.Drop {
 		a.Reply = usual
 	}

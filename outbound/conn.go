@@ -1,0 +1,134 @@
+package outbound
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"time"
+
+	"postrider/relay"
+)
+
+// conn is a session with a next hop. It implements relay.Conn and belongs to one goroutine.
+type conn struct {
+	t      *Transport
+	route  *Route
+	remote remote
+	// raw is the TCP connection; nc is raw, or TLS over it. Ending raw ends both at once.
+	raw, nc  net.Conn
+	r        *bufio.Reader
+	features features
+	// tls describes the encryption; "" for none. verified says that the certificate is good.
+	tls      string
+	verified bool
+
+	// used says that there was a transaction before, and messages counts those that ended in
+	// the peer's reply to a whole message.
+	used     bool
+	messages int
+	// rested is when the connection was last used.
+	rested time.Time
+	// dirty says that the last transaction did not come to its end, so that the next one
+	// begins with RSET (conformance T17).
+	dirty bool
+	// unfit says that the peer's replies are odd: what runs may end, but nothing new begins.
+	unfit bool
+	// closed says that nothing more must be read or written.
+	closed bool
+}
+
+var _ relay.Conn = (*conn)(nil)
+
+func (t *Transport) newConn(c net.Conn, r *Route, to remote) *conn {
+	n := &conn{t: t, route: r, remote: to, raw: c, rested: t.o.Now()}
+	n.use(c)
+	return n
+}
+
+// use switches to another layer. What the old one had buffered is gone: bytes that came
+// before TLS must not count as said inside it (RFC 3207 section 6).
+func (c *conn) use(nc net.Conn) {
+	c.nc, c.r = nc, bufio.NewReaderSize(nc, maxReplyLine)
+}
+
+// Usable implements relay.Conn.
+func (c *conn) Usable() bool {
+	limit := c.t.o.MessagesPerConnection
+	if m := c.features.maxMessages; m > 0 {
+		limit = min(limit, m)
+	}
+	return !c.closed && !(c.unfit && c.used) && c.messages < limit && c.t.o.Now().Sub(c.rested) < c.t.o.IdleTimeout
+}
+
+// Remote implements relay.Conn.
+func (c *conn) Remote() (host, addr string) { return c.remote.name, c.remote.addr.String() }
+
+// Close implements relay.Conn. The reply to QUIT is waited for a moment, so that the peer is
+// not hung up on while it writes; what it says does not matter.
+func (c *conn) Close() error {
+	if c.closed {
+		return nil
+	}
+	if c.write([]byte("QUIT\r\n"), c.t.o.Timeouts.Quit) == nil {
+		c.read(c.t.o.Timeouts.Quit)
+	}
+	c.abandon()
+	return nil
+}
+
+// abandon ends the connection without a word. The socket goes first: TLS would wait to say
+// goodbye to a peer that may not be reading.
+func (c *conn) abandon() {
+	c.closed = true
+	c.raw.Close()
+	c.nc.Close()
+}
+
+// until ends the connection when the context ends. The function it returns gives that up.
+func (c *conn) until(ctx context.Context) func() bool {
+	return context.AfterFunc(ctx, func() { c.raw.Close() })
+}
+
+// write sends the bytes within the time.
+func (c *conn) write(p []byte, within time.Duration) error {
+	return c.writeBy(p, c.t.o.Now().Add(within))
+}
+
+func (c *conn) writeBy(p []byte, deadline time.Time) error {
+	if err := c.nc.SetWriteDeadline(deadline); err != nil {
+		return err
+	}
+	_, err := c.nc.Write(p)
+	return err
+}
+
+// read reads one reply within the time, which is for the whole of it: a peer that sends a byte
+// a minute does not get more (conformance S08).
+func (c *conn) read(within time.Duration) (answerLines, error) {
+	return c.readBy(c.t.o.Now().Add(within))
+}
+
+func (c *conn) readBy(deadline time.Time) (answerLines, error) {
+	if err := c.nc.SetReadDeadline(deadline); err != nil {
+		return answerLines{}, err
+	}
+	a, err := readReply(c.r)
+	c.unfit = c.unfit || a.mixed
+	return a, err
+}
+
+// command sends one line and reads its reply.
+func (c *conn) command(line string, within time.Duration) (answerLines, error) {
+	if err := c.write([]byte(line+"\r\n"), within); err != nil {
+		return answerLines{}, err
+	}
+	return c.read(within)
+}
+
+// describeTLS gives a session's encryption as relay.Origin does: "TLSv1.3, TLS_AES_128_GCM_SHA256".
+func describeTLS(s tls.ConnectionState) string {
+	version := fmt.Sprintf("TLSv1.%d", int(s.Version)-tls.VersionTLS10)
+	return version + ", " + tls.CipherSuiteName(s.CipherSuite)
+}

@@ -1,0 +1,109 @@
+package outbound
+
+import (
+	"context"
+
+	"postrider/relay"
+)
+
+// The replies that are ours without asking the peer, because it has said enough.
+var (
+	// replyTooLarge is for a message over the SIZE that the peer advertises (RFC 1870
+	// section 6.2).
+	replyTooLarge = relay.Reply{Code: 552, Enhanced: relay.EnhancedCode{5, 3, 4}}
+	// replyNeedsUTF8 is for a message that the peer could only corrupt (RFC 6531 section 3.5).
+	replyNeedsUTF8 = relay.Reply{Code: 553, Enhanced: relay.EnhancedCode{5, 6, 7}}
+)
+
+// delivery is one Deliver: what is to be sent, and what has become of it so far.
+type delivery struct {
+	c *conn
+	t relay.Transfer
+	a relay.Attempt
+	// fault is the reply for whom no better one is known.
+	fault relay.Reply
+}
+
+// Deliver implements relay.Conn. A recipient whose Reply has no code yet is undecided; at the
+// end those get the reply of what went wrong.
+func (c *conn) Deliver(ctx context.Context, t relay.Transfer) relay.Attempt {
+	begun := c.t.o.Now()
+	d := &delivery{c: c, t: t, a: relay.Attempt{
+		Replies: make([]relay.Reply, len(t.Recipients)),
+		Host:    c.remote.name, Addr: c.remote.addr.String(), TLS: c.tls,
+	}}
+	if reply := c.unable(t); reply != nil {
+		d.fault = *reply
+	} else {
+		stop := c.until(ctx)
+		d.run()
+		if !stop() {
+			c.abandon()
+			d.stopped(ctx.Err())
+		}
+		c.used = true
+	}
+	for i := range d.a.Replies {
+		if d.a.Replies[i].Code == 0 {
+			d.a.Replies[i] = d.fault
+		}
+	}
+	c.rested = c.t.o.Now()
+	d.a.Transmit = c.rested.Sub(begun)
+	return d.a
+}
+
+// unable says why a message cannot be sent over this connection at all; nil when it can.
+func (c *conn) unable(t relay.Transfer) *relay.Reply {
+	if limit := c.features.size; limit > 0 && t.Message.Size > limit {
+		return saying(replyTooLarge, "Message of %d bytes exceeds the %d that %s takes", t.Message.Size, limit, c.remote)
+	}
+	if !c.features.smtpUTF8 && needsUTF8(t.Message, t.Recipients) {
+		return saying(replyNeedsUTF8, "%s does not offer SMTPUTF8, which the message needs", c.remote)
+	}
+	return nil
+}
+
+// run goes through the recipients, in as many transactions as the peer's limits ask for. Each
+// transaction decides about one recipient at least, so there is an end.
+func (d *delivery) run() {
+	limit := d.c.t.o.RecipientsPerTransaction
+	if m := d.c.features.maxRecipients; m > 0 {
+		limit = min(limit, m)
+	}
+	var rest []int
+	for i := range d.t.Recipients {
+		rest = append(rest, i)
+	}
+	for first := true; len(rest) > 0; first = false {
+		if d.c.closed || d.c.unfit && !first {
+			d.a.Untried = first
+			if d.fault.Code == 0 {
+				d.fault = *saying(replyLost, "The session with %s is over", d.c.remote)
+			}
+			return
+		}
+		n := min(len(rest), limit)
+		x := newTransaction(d, rest[:n])
+		x.reused = d.c.used && first
+		rest = append(x.run(), rest[n:]...)
+	}
+}
+
+// fail ends the session: the undecided get the reply.
+func (d *delivery) fail(reply *relay.Reply) {
+	d.fault = *reply
+	d.c.abandon()
+}
+
+// stopped corrects the outcome when it was us who ended the connection: nobody is to blame for
+// that, and where the peer has decided nothing there was no attempt.
+func (d *delivery) stopped(cause error) {
+	decided := false
+	for _, r := range d.a.Replies {
+		decided = decided || r.Code != 0
+	}
+	d.a.Setback = false
+	d.a.Untried = !decided && !d.a.Ambiguous
+	d.fault = *saying(replyStopping, "Stopped while delivering to %s", d.c.remote).Because(cause)
+}

@@ -1,0 +1,152 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"postrider/relay"
+)
+
+// errPlainInstead says that TLS failed with a host where it may be done without, so that a
+// new connection is worth opening.
+var errPlainInstead = errors.New("TLS failed, going on without")
+
+// Dial implements relay.Transport.
+func (t *Transport) Dial(ctx context.Context, site *relay.Site) (relay.Conn, error) {
+	set, ok := site.Hosts.(*hostSet)
+	if !ok {
+		return nil, relay.LocalError(fmt.Errorf("site %q is not of this transport", site.Key))
+	}
+	var last *relay.Reply
+	var faults []error
+	for _, to := range set.order(t.o.Rand) {
+		c, reply := t.open(ctx, set.route, to)
+		if reply == nil {
+			return c, nil
+		}
+		last = reply
+		faults = append(faults, reply)
+		// Past ourselves there are only hosts that would send the mail back to us.
+		if ctx.Err() != nil || reply.Enhanced == replySelf.Enhanced {
+			break
+		}
+	}
+	if last == nil {
+		last = saying(replyNoAnswer, "No host of %s has an address", site.Key)
+	}
+	if len(faults) > 1 {
+		last = last.Because(errors.Join(faults...))
+	}
+	return nil, last
+}
+
+// open connects to one address and gets the session ready for mail.
+func (t *Transport) open(ctx context.Context, r *Route, to remote) (*conn, *relay.Reply) {
+	c, err := t.attempt(ctx, r, to)
+	if errors.Is(err, errPlainInstead) {
+		t.noTLS.remember(to.String())
+		c, err = t.attempt(ctx, r, to)
+	}
+	if err == nil {
+		return c, nil
+	}
+	var reply *relay.Reply
+	if ctx.Err() != nil {
+		return nil, saying(replyStopping, "Stopped while opening a session with %s", to).Because(err)
+	}
+	if !errors.As(err, &reply) {
+		reply = saying(replyNoAnswer, "Cannot open a session with %s for now", to).Because(err)
+	}
+	return nil, reply
+}
+
+func (t *Transport) attempt(ctx context.Context, r *Route, to remote) (*conn, error) {
+	nc, err := t.connect(ctx, to)
+	if err != nil {
+		return nil, saying(replyNoAnswer, "Connect to %s: %s", to, cause(err)).Because(err)
+	}
+	c := t.newConn(nc, r, to)
+	stop := c.until(ctx)
+	err = c.begin(ctx)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		c.abandon()
+		return nil, err
+	}
+	c.rested = t.o.Now()
+	return c, nil
+}
+
+func (t *Transport) connect(ctx context.Context, to remote) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.o.Timeouts.Connect)
+	defer cancel()
+	return t.o.Dial(ctx, "tcp", to.addr.String())
+}
+
+// smtps is the port where TLS comes before the greeting (RFC 8314 section 3.3).
+const smtps = 465
+
+// begin runs the session up to its first transaction.
+func (c *conn) begin(ctx context.Context) error {
+	if c.remote.addr.Port() == smtps && c.route.TLS != TLSNone {
+		if err := c.encrypt(ctx); err != nil {
+			return err
+		}
+	}
+	if err := c.greeting(); err != nil {
+		return err
+	}
+	if err := c.hello(); err != nil {
+		return err
+	}
+	if err := c.startTLS(ctx); err != nil {
+		return err
+	}
+	return c.authenticate()
+}
+
+// greeting waits for the 220. Any other one is a reason to try the next host.
+func (c *conn) greeting() error {
+	a, err := c.read(c.t.o.Timeouts.Greeting)
+	if err != nil {
+		return c.lost("the greeting", err)
+	}
+	if a.code != 220 {
+		return c.refused("the connection", a)
+	}
+	// A host that DNS led us to and that has our name is us (RFC 5321 section 6.3). A smart
+	// host is the operator's word; a filter on the same machine often has the machine's name.
+	name, _, _ := strings.Cut(strings.TrimSpace(a.lines[0]), " ")
+	if c.route.MX && sameName(name, c.t.o.Hostname) {
+		return saying(replySelf, "Mail loops: %s greets with our own name", c.remote)
+	}
+	return nil
+}
+
+// hello says EHLO, and HELO to a server that does not know it (RFC 5321 section 3.2).
+func (c *conn) hello() error {
+	c.features = features{}
+	a, err := c.command("EHLO "+c.t.o.Hostname, c.t.o.Timeouts.Hello)
+	if err != nil {
+		return c.lost("EHLO", err)
+	}
+	if a.code/100 == 2 {
+		c.features = parseFeatures(a.lines)
+		return nil
+	}
+	if a.code == 421 {
+		return c.refused("EHLO", a)
+	}
+	if a, err = c.command("HELO "+c.t.o.Hostname, c.t.o.Timeouts.Hello); err != nil {
+		return c.lost("HELO", err)
+	}
+	if a.code/100 != 2 {
+		return c.refused("HELO", a)
+	}
+	return nil
+}

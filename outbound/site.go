@@ -1,0 +1,139 @@
+package outbound
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"postrider/relay"
+)
+
+// The bounds of how long a site stands before it is resolved again, whatever DNS says.
+const (
+	siteMin = time.Minute
+	siteMax = time.Hour
+)
+
+// maxAddresses is how many addresses one Dial tries.
+const maxAddresses = 5
+
+// hostSet is what a relay.Site means to the Transport: hosts in order of preference and how
+// to speak with them.
+type hostSet struct {
+	route *Route
+	hosts []hostAddrs
+}
+
+// hostAddrs is one host. Hosts of equal preference are tried in random order.
+type hostAddrs struct {
+	name       string
+	port       uint16
+	preference uint16
+	addrs      []netip.Addr
+}
+
+// site makes the relay's view of a host set. The key has everything that a connection's
+// identity depends on, and no secret (conformance T17).
+func (s *hostSet) site(now, expires time.Time) *relay.Site {
+	var names []string
+	for _, h := range s.hosts {
+		names = append(names, fmt.Sprintf("%s:%d", h.name, h.port))
+	}
+	slices.Sort(names)
+	key := strings.Join(slices.Compact(names), ",") + " tls=" + s.route.TLS.String()
+	if s.route.Auth != nil {
+		key += " user=" + s.route.Auth.User
+		if s.route.PlainAuth {
+			key += " plain"
+		}
+	}
+	earliest, latest := now.Add(siteMin), now.Add(siteMax)
+	if expires.Before(earliest) {
+		expires = earliest
+	}
+	if expires.After(latest) {
+		expires = latest
+	}
+	return &relay.Site{
+		Key: key, Expires: expires, Connections: s.route.Connections,
+		Smart: !s.route.MX, Hosts: s,
+	}
+}
+
+// remote is one address of one host.
+type remote struct {
+	name string
+	addr netip.AddrPort
+}
+
+// String gives the form that replies and logs show: mx.example[192.0.2.1]:25.
+func (r remote) String() string {
+	if r.name == r.addr.Addr().String() {
+		return fmt.Sprintf("[%s]:%d", r.name, r.addr.Port())
+	}
+	return fmt.Sprintf("%s[%s]:%d", r.name, r.addr.Addr(), r.addr.Port())
+}
+
+// order lists the addresses that a Dial tries: hosts by preference and shuffled within it
+// (RFC 5321 section 5.1), the address families of a host in turn, and both families among
+// the first maxAddresses where both exist, so that the loss of one is no loss of mail.
+func (s *hostSet) order(rand func(n int) int) []remote {
+	hosts := slices.Clone(s.hosts)
+	shuffle(hosts, rand)
+	slices.SortStableFunc(hosts, func(a, b hostAddrs) int { return int(a.preference) - int(b.preference) })
+	var list []remote
+	for _, h := range hosts {
+		for _, addr := range alternate(h.addrs) {
+			list = append(list, remote{h.name, netip.AddrPortFrom(addr, h.port)})
+		}
+	}
+	return balance(list)
+}
+
+func shuffle[T any](list []T, rand func(n int) int) {
+	for i := len(list) - 1; i > 0; i-- {
+		j := rand(i + 1)
+		list[i], list[j] = list[j], list[i]
+	}
+}
+
+// alternate puts addresses of the two families in turn, IPv6 first (RFC 6724).
+func alternate(addrs []netip.Addr) []netip.Addr {
+	var four, six []netip.Addr
+	for _, a := range addrs {
+		if a.Is4() {
+			four = append(four, a)
+		} else {
+			six = append(six, a)
+		}
+	}
+	var list []netip.Addr
+	for i := range max(len(four), len(six)) {
+		if i < len(six) {
+			list = append(list, six[i])
+		}
+		if i < len(four) {
+			list = append(list, four[i])
+		}
+	}
+	return list
+}
+
+// balance cuts the list to maxAddresses and gives the last place to the other family where
+// it would have none.
+func balance(list []remote) []remote {
+	if len(list) <= maxAddresses {
+		return list
+	}
+	head, tail := list[:maxAddresses], list[maxAddresses:]
+	family := head[0].addr.Addr().Is4()
+	other := func(r remote) bool { return r.addr.Addr().Is4() != family }
+	if !slices.ContainsFunc(head, other) {
+		if i := slices.IndexFunc(tail, other); i >= 0 {
+			head[maxAddresses-1] = tail[i]
+		}
+	}
+	return head
+}

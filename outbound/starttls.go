@@ -1,0 +1,84 @@
+package outbound
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+)
+
+// startTLS encrypts the session as the route's level asks (conformance, table TLS).
+func (c *conn) startTLS(ctx context.Context) error {
+	level := c.route.TLS
+	switch {
+	case c.tls != "" || level == TLSNone:
+		return nil
+	case level == TLSMay && c.route.Auth == nil && c.t.noTLS.holds(c.remote.String()):
+		return nil
+	case !c.features.startTLS && level == TLSMay:
+		return nil
+	case !c.features.startTLS:
+		return saying(replyTLSPolicy, "%s does not offer STARTTLS, which route %s asks for", c.remote, c.route.Name)
+	}
+	a, err := c.command("STARTTLS", c.t.o.Timeouts.Hello)
+	if err != nil {
+		return c.lost("STARTTLS", err)
+	}
+	if a.code != 220 {
+		if level == TLSMay && a.code != 421 {
+			return nil
+		}
+		reply := c.refused("STARTTLS", a)
+		reply.Enhanced = replyTLSPolicy.Enhanced
+		return reply
+	}
+	if err := c.encrypt(ctx); err != nil {
+		return err
+	}
+	return c.hello()
+}
+
+// encrypt runs the handshake. The certificate is checked here rather than by crypto/tls,
+// because whether a bad one matters depends on the level, and on credentials later.
+func (c *conn) encrypt(ctx context.Context) error {
+	config := &tls.Config{
+		ServerName: c.remote.name, InsecureSkipVerify: true,
+		ClientSessionCache: c.t.sessions, Time: c.t.o.Now,
+	}
+	if c.route.TLS == TLSMay {
+		config.MinVersion = tls.VersionTLS10 // old encryption is more than none
+	}
+	client := tls.Client(c.raw, config)
+	ctx, cancel := context.WithTimeout(ctx, c.t.o.Timeouts.Hello)
+	defer cancel()
+	if err := client.HandshakeContext(ctx); err != nil {
+		if c.route.TLS == TLSMay && c.route.Auth == nil && c.remote.addr.Port() != smtps && !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("%w: %w", errPlainInstead, err)
+		}
+		return saying(replyTLSFault, "TLS handshake with %s failed", c.remote).Because(err)
+	}
+	state := client.ConnectionState()
+	fault := c.verify(state)
+	if fault != nil && c.route.TLS == TLSVerify {
+		return saying(replyTLSFault, "%s has no certificate that proves its name", c.remote).Because(fault)
+	}
+	c.use(client)
+	c.tls, c.verified = describeTLS(state), fault == nil
+	return nil
+}
+
+// verify checks the chain and the name of a certificate (RFC 9525).
+func (c *conn) verify(state tls.ConnectionState) error {
+	if len(state.PeerCertificates) == 0 {
+		return errors.New("no certificate")
+	}
+	intermediates := x509.NewCertPool()
+	for _, cert := range state.PeerCertificates[1:] {
+		intermediates.AddCert(cert)
+	}
+	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
+		DNSName: c.remote.name, Roots: c.t.o.RootCAs, Intermediates: intermediates, CurrentTime: c.t.o.Now(),
+	})
+	return err
+}

@@ -1,0 +1,286 @@
+package outbound
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"postrider/relay"
+)
+
+// transaction is one MAIL, its RCPTs and DATA (RFC 5321 section 3.3).
+type transaction struct {
+	*delivery
+	// group are the recipients, as indices into the transfer's.
+	group []int
+	// reused says that the connection was used before, so that it may have died at rest.
+	reused bool
+	// pipelined says that all commands go out in one flight (RFC 2920).
+	pipelined bool
+
+	commands commands
+	// accepted are the recipients that the peer took; postponed those that it asks to be sent
+	// in another transaction, with its replies.
+	accepted, postponed []int
+	postponedReplies    []relay.Reply
+}
+
+func newTransaction(d *delivery, group []int) *transaction {
+	c := d.c
+	return &transaction{
+		delivery:  d,
+		group:     group,
+		pipelined: c.features.pipelining && !c.t.noPipelining.holds(c.remote.String()),
+		commands: commands{
+			features: c.features, message: d.t.Message,
+			utf8: c.features.smtpUTF8 && needsUTF8(d.t.Message, d.t.Recipients),
+		},
+	}
+}
+
+// run goes through the transaction and returns the recipients that need another one.
+func (x *transaction) run() (again []int) {
+	if x.pipelined {
+		if err := x.c.write(x.flight(), x.c.t.o.Timeouts.Block); err != nil {
+			x.dead("MAIL", err)
+			return nil
+		}
+	}
+	if !x.reset() || !x.mail() || !x.rcpt() || !x.data() {
+		x.giveUpPostponed()
+		return nil
+	}
+	if !x.send() {
+		x.giveUpPostponed()
+		return nil
+	}
+	return x.postponed
+}
+
+// flight has all commands up to DATA, which must be the last (RFC 2920 section 3.1).
+func (x *transaction) flight() []byte {
+	var b []byte
+	line := func(text string) { b = append(append(b, text...), '\r', '\n') }
+	if x.c.dirty {
+		line("RSET")
+	}
+	line(x.commands.mail())
+	for _, i := range x.group {
+		line(x.commands.rcpt(x.t.Recipients[i]))
+	}
+	line("DATA")
+	return b
+}
+
+// ask gets the reply to a command, which it sends first unless it is in flight already.
+func (x *transaction) ask(line string, deadline time.Time) (answerLines, error) {
+	if !x.pipelined {
+		if err := x.c.writeBy([]byte(line+"\r\n"), deadline); err != nil {
+			return answerLines{}, err
+		}
+	}
+	return x.c.readBy(deadline)
+}
+
+func (x *transaction) within(d time.Duration) time.Time { return x.c.t.o.Now().Add(d) }
+
+// reset clears what an unfinished transaction left behind.
+func (x *transaction) reset() bool {
+	if !x.c.dirty {
+		return true
+	}
+	a, err := x.ask("RSET", x.within(x.c.t.o.Timeouts.Mail))
+	if err == nil && a.code/100 != 2 {
+		err = fmt.Errorf("RSET was answered %s", a.reply())
+	}
+	if err != nil {
+		x.dead("RSET", err)
+		return false
+	}
+	x.c.dirty = false
+	return true
+}
+
+// mail begins the transaction. A refusal is for all recipients.
+func (x *transaction) mail() bool {
+	line := ""
+	if !x.pipelined {
+		line = x.commands.mail()
+	}
+	a, err := x.ask(line, x.within(x.c.t.o.Timeouts.Mail))
+	switch {
+	case err != nil:
+		x.dead("MAIL", err)
+		return false
+	// Between transactions a server may close with 421 at any time, and 503 here says only
+	// that the two ends disagree about what went before: neither is about this message.
+	case x.reused && (a.code == 421 || a.code == 503):
+		x.a.Untried = true
+		x.fail(reply421(a))
+		return false
+	case a.code == 421:
+		x.closing(a)
+		return false
+	case a.code/100 == 3:
+		x.dead("MAIL", unexpected(a))
+		return false
+	case a.code/100 != 2:
+		x.decide(x.group, a.reply())
+		x.drain()
+		return false
+	}
+	x.c.dirty = true
+	return true
+}
+
+// drain reads the replies to what was in flight behind a refused MAIL. They mean nothing,
+// but a 354 wants an end (conformance T02).
+func (x *transaction) drain() {
+	if !x.pipelined {
+		return
+	}
+	deadline := x.within(x.c.t.o.Timeouts.Rcpt)
+	for range x.group {
+		if !x.drained(deadline) {
+			return
+		}
+	}
+	a, err := x.c.readBy(deadline)
+	switch {
+	case err != nil || a.code == 421:
+		x.c.abandon()
+	case a.code == 354:
+		x.loneDot()
+	}
+}
+
+func (x *transaction) drained(deadline time.Time) bool {
+	a, err := x.c.readBy(deadline)
+	if err != nil || a.code == 421 {
+		x.c.abandon()
+		return false
+	}
+	return true
+}
+
+// rcpt collects the replies about the recipients, strictly in order. In flight together,
+// they have one deadline together.
+func (x *transaction) rcpt() bool {
+	deadline := x.within(x.c.t.o.Timeouts.Rcpt)
+	for _, i := range x.group {
+		line := ""
+		if !x.pipelined {
+			line, deadline = x.commands.rcpt(x.t.Recipients[i]), x.within(x.c.t.o.Timeouts.Rcpt)
+		}
+		a, err := x.ask(line, deadline)
+		switch {
+		case err != nil:
+			x.lost("RCPT", err)
+			return false
+		case a.code == 421:
+			x.closing(a)
+			return false
+		case a.code/100 == 3:
+			x.lost("RCPT", unexpected(a))
+			return false
+		case a.code/100 == 2:
+			x.accepted = append(x.accepted, i)
+		// "Too many recipients", in the code of RFC 5321 section 4.5.3.1.10 or the old one.
+		case (a.code == 452 || a.code == 552) && len(x.accepted) > 0:
+			x.postponed = append(x.postponed, i)
+			x.postponedReplies = append(x.postponedReplies, a.reply())
+		default:
+			x.a.Replies[i] = a.reply()
+		}
+	}
+	return x.pipelined || len(x.accepted) > 0
+}
+
+// data asks for leave to send the message.
+func (x *transaction) data() bool {
+	a, err := x.ask("DATA", x.within(x.c.t.o.Timeouts.Data))
+	switch {
+	case err != nil:
+		x.lost("DATA", err)
+		return false
+	case a.code == 421:
+		x.closing(a)
+		return false
+	case a.code == 354 && len(x.accepted) == 0:
+		x.loneDot() // nobody is left to deliver to, whatever the answer (conformance T03)
+		return false
+	case a.code == 354:
+		return true
+	case len(x.accepted) == 0:
+		return false
+	case a.code/100 < 4:
+		x.lost("DATA", unexpected(a))
+		return false
+	}
+	x.decide(x.accepted, a.reply())
+	return false
+}
+
+// loneDot ends a DATA that must not deliver anything. Its reply is of no interest.
+func (x *transaction) loneDot() {
+	x.c.dirty = true
+	a, err := x.c.command(".", x.c.t.o.Timeouts.Dot)
+	if err != nil || a.code == 421 {
+		x.c.abandon()
+	}
+}
+
+// decide gives recipients their final reply.
+func (x *transaction) decide(recipients []int, r relay.Reply) {
+	for _, i := range recipients {
+		x.a.Replies[i] = r
+	}
+}
+
+// giveUpPostponed defers those that were to have another transaction when this one failed.
+// The 552 of RFC 821 means 452 (RFC 5321 section 4.5.3.1.10).
+func (x *transaction) giveUpPostponed() {
+	for n, i := range x.postponed {
+		r := x.postponedReplies[n]
+		if r.Code == 552 {
+			r.Code, r.Enhanced = 452, relay.EnhancedCode{4, 5, 3}
+		}
+		x.a.Replies[i] = r
+	}
+}
+
+// dead ends a session that broke before the peer had a word for the message. On a reused
+// connection that is no attempt (conformance T09).
+func (x *transaction) dead(doing string, err error) {
+	x.lost(doing, err)
+	if x.reused {
+		x.a.Untried, x.a.Setback = true, false
+	}
+}
+
+// lost ends a session that broke. After garbage the peer may have had too much at once.
+func (x *transaction) lost(doing string, err error) {
+	if x.pipelined && errors.Is(err, errGarbage) {
+		x.c.t.noPipelining.remember(x.c.remote.String())
+	}
+	x.a.Setback = true
+	x.fail(x.c.lost(doing, err))
+}
+
+// closing ends a session that the peer has ended with 421.
+func (x *transaction) closing(a answerLines) {
+	x.a.Setback = true
+	x.fail(reply421(a))
+}
+
+// reply421 is the peer's 421, or for a 503 that stands in for it, a temporary form.
+func reply421(a answerLines) *relay.Reply {
+	r := a.reply()
+	if r.Code != 421 {
+		r = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 5, 0}, Text: r.String()}
+	}
+	return &r
+}
+
+// unexpected makes an error of a reply that has no place where it was given.
+func unexpected(a answerLines) error { return fmt.Errorf("%w there: %s", errGarbage, a.reply()) }

@@ -1,0 +1,500 @@
+package outbound_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"postrider/outbound"
+	"postrider/outbound/outboundtest"
+	"postrider/relay"
+)
+
+const two = "a@to.test b@to.test"
+
+// dialogue is a transaction against a scripted peer.
+type dialogue struct {
+	name   string
+	script outboundtest.Script
+	// warm sends a message first, so that the connection is a reused one.
+	warm       bool
+	recipients string
+	// want is as codes shows it, verbs as the function does, for the last session, without
+	// EHLO and QUIT.
+	want, verbs string
+	usable      bool
+	messages    int
+}
+
+// answers is a script of replies.
+func answers(pairs ...string) outboundtest.Script {
+	replies := make(map[string]string)
+	for i := 0; i < len(pairs); i += 2 {
+		replies[pairs[i]] = pairs[i+1]
+	}
+	return outboundtest.Script{On: outboundtest.Answer(replies)}
+}
+
+func plain(s outboundtest.Script) outboundtest.Script {
+	s.Extensions = []string{"8BITMIME"}
+	return s
+}
+
+// nth acts at the n-th event of a phase.
+func nth(phase outboundtest.Phase, n int, a outboundtest.Action) outboundtest.Script {
+	return outboundtest.Script{On: func(e outboundtest.Event) outboundtest.Action {
+		if e.Phase == phase && e.N == n {
+			return a
+		}
+		return outboundtest.Action{}
+	}}
+}
+
+func dialogues(list ...dialogue) func(*testing.T) {
+	return func(t *testing.T) {
+		for _, d := range list {
+			t.Run(d.name, func(t *testing.T) {
+				t.Parallel()
+				d.run(t)
+			})
+		}
+	}
+}
+
+func (d dialogue) run(t *testing.T) {
+	p := outboundtest.NewPeer(t, d.script)
+	c := dial(t, smart(t, nil, p))
+	if d.warm {
+		wantCodes(t, deliver(t, c, transfer("warm\r\n", "w@to.test")), "250")
+	}
+	if d.recipients == "" {
+		d.recipients = two
+	}
+	wantCodes(t, deliver(t, c, transfer("body\r\n", strings.Fields(d.recipients)...)), d.want)
+	if c.Usable() != d.usable {
+		t.Errorf("usable = %v, want %v", c.Usable(), d.usable)
+	}
+	c.Close()
+	p.Wait("the end", func() bool { return p.Sessions()[0].Closed })
+	got := strings.TrimSuffix(strings.TrimPrefix(verbs(p.Sessions()[0]), "EHLO "), " QUIT")
+	got = strings.TrimPrefix(got, "EHLO")
+	if d.verbs != "" && got != d.verbs {
+		t.Errorf("commands = %q, want %q", got, d.verbs)
+	}
+	if n := p.Count(); n != d.messages {
+		t.Errorf("messages = %d, want %d", n, d.messages)
+	}
+	if p.Sessions()[0].Early {
+		t.Error("sent something before the reply that it must wait for")
+	}
+}
+
+func transactionRows() []row {
+	const all = "MAIL RCPT RCPT DATA"
+	return []row{
+		{"T01", dialogues(
+			dialogue{name: "pipelined", want: "250,250", verbs: all, usable: true, messages: 1},
+			dialogue{name: "not offered", script: plain(outboundtest.Script{}), want: "250,250", verbs: all, usable: true, messages: 1},
+			dialogue{name: "attribution", script: answers("RCPT TO:<b@", "550-5.1.1 no\r\n550 5.1.1 body here"), recipients: "a@to.test b@to.test c@to.test", want: "250,550,250", verbs: "MAIL RCPT RCPT RCPT DATA", usable: true, messages: 1},
+		)},
+		{"T02", dialogues(
+			dialogue{name: "permanent", script: answers("MAIL", "550 5.7.1 not you", "DATA", "503 no"), want: "550,550", verbs: all, usable: true},
+			dialogue{name: "temporary", script: answers("MAIL", "451 4.3.0 later", "DATA", "503 no"), want: "451,451", verbs: all, usable: true},
+			dialogue{name: "354", script: answers("MAIL", "550 5.7.1 not you", "DATA", "354 go on", "dot", "554 nothing"), want: "550,550", verbs: all, usable: true},
+			dialogue{name: "354 and 250", script: answers("MAIL", "451 later", "DATA", "354 go on"), want: "451,451", usable: true, messages: 1},
+			dialogue{name: "not pipelined", script: plain(answers("MAIL", "550 5.7.1 not you")), want: "550,550", verbs: "MAIL", usable: true},
+		)},
+		{"T03", dialogues(
+			dialogue{name: "354 and 250", script: answers("RCPT", "550 5.1.1 no", "DATA", "354 go on"), want: "550,550", verbs: all, usable: true, messages: 1},
+			dialogue{name: "503", script: answers("RCPT", "450 4.2.1 no"), want: "450,450", verbs: all, usable: true},
+			dialogue{name: "not pipelined", script: plain(answers("RCPT", "550 5.1.1 no")), want: "550,550", verbs: "MAIL RCPT RCPT", usable: true},
+		)},
+		{"T04", dialogues(
+			dialogue{name: "mixed", script: answers("RCPT TO:<a", "450 4.2.0 grey", "RCPT TO:<c", "550 5.1.1 no"), recipients: "a@to.test b@to.test c@to.test", want: "450,250,550", usable: true, messages: 1},
+		)},
+		{"T05", dialogues(
+			dialogue{name: "452", script: atMost(2, "452 4.5.3 too many"), recipients: "a@t.test b@t.test c@t.test d@t.test e@t.test", want: "250,250,250,250,250", usable: true, messages: 3},
+			dialogue{name: "552", script: atMost(1, "552 too many"), want: "250,250", verbs: all + " MAIL RCPT DATA", usable: true, messages: 2},
+			dialogue{name: "not pipelined", script: plain(atMost(2, "452 4.5.3 too many")), recipients: "a@t.test b@t.test c@t.test", want: "250,250,250", usable: true, messages: 2},
+			dialogue{name: "of the mailbox", script: answers("RCPT TO:<b", "552 5.2.2 mailbox full"), want: "250,552", verbs: all + " MAIL RCPT DATA", usable: true, messages: 1},
+			dialogue{name: "none accepted", script: answers("RCPT", "452 4.2.2 mailbox full"), want: "452,452", verbs: all, usable: true},
+			dialogue{name: "552 and the message refused", script: withDot(atMost(1, "552 too many"), "554 5.7.1 spam"), want: "554,452", verbs: all, usable: true},
+		)},
+		{"T06", dialogues(
+			dialogue{name: "DATA 4xx", script: answers("DATA", "451 4.3.0 later"), want: "451,451", verbs: all, usable: true},
+			dialogue{name: "DATA 5xx", script: answers("DATA", "554 5.7.1 no"), want: "554,554", verbs: all, usable: true},
+			dialogue{name: "dot 4xx", script: answers("dot", "451 4.3.0 later"), want: "451,451", verbs: all, usable: true},
+			dialogue{name: "dot 5xx", script: answers("dot", "554 5.7.1 spam"), want: "554,554", verbs: all, usable: true},
+		)},
+		{"T07", dialogues(
+			dialogue{name: "MAIL", script: answers("MAIL", "421 4.3.2 closing"), want: "421,421 setback"},
+			dialogue{name: "RCPT", script: answers("RCPT TO:<b", "421 4.3.2 closing", "RCPT TO:<a", "550 no"), want: "550,421 setback"},
+			dialogue{name: "DATA", script: answers("DATA", "421 4.3.2 closing", "RCPT TO:<a", "550 no"), want: "550,421 setback"},
+			dialogue{name: "dot", script: answers("dot", "421 4.3.2 closing", "RCPT TO:<a", "550 no"), want: "550,421 setback"},
+			dialogue{name: "drain", script: answers("MAIL", "451 later", "RCPT", "421 closing"), want: "451,451"},
+		)},
+		{"T08", lostConnections},
+		{"T09", dialogues(
+			dialogue{name: "dead", script: nth(outboundtest.MAIL, 2, outboundtest.Action{Drop: true}), warm: true, want: "451,451 untried", messages: 1},
+			dialogue{name: "421", script: nth(outboundtest.MAIL, 2, outboundtest.Action{Reply: "421 idle", Drop: true}), warm: true, want: "421,421 untried", messages: 1},
+			dialogue{name: "503", script: nth(outboundtest.MAIL, 2, outboundtest.Action{Reply: "503 nested"}), warm: true, want: "451,451 untried", messages: 1},
+			dialogue{name: "first", script: nth(outboundtest.MAIL, 1, outboundtest.Action{Drop: true}), want: "451,451 setback"},
+			dialogue{name: "second transaction", script: nth(outboundtest.RCPT, 3, outboundtest.Action{Drop: true}), warm: true, want: "451,451 setback", messages: 1},
+		)},
+		{"T10", garbageWhilePipelining},
+		{"T11", parameters},
+		{"T12", smtpUTF8},
+		{"T13", eightBit},
+		{"T15", byteExact},
+		{"T17", dialogues(
+			dialogue{name: "no RSET", warm: true, want: "250,250", verbs: "MAIL RCPT DATA MAIL RCPT RCPT DATA", usable: true, messages: 2},
+			dialogue{name: "RSET", script: nth(outboundtest.DATA, 1, outboundtest.Action{Reply: "451 4.3.0 later"}), recipients: "a@to.test", want: "451", usable: true, verbs: "MAIL RCPT DATA"},
+		)},
+		{"T17/RSET before the next", resetAfterFailure},
+	}
+}
+
+// atMost refuses recipients beyond n in a transaction.
+func atMost(n int, reply string) outboundtest.Script {
+	return outboundtest.Script{On: func(e outboundtest.Event) outboundtest.Action {
+		if e.Phase == outboundtest.RCPT && len(e.Recipients) >= n {
+			return outboundtest.Action{Reply: reply}
+		}
+		return outboundtest.Action{}
+	}}
+}
+
+func withDot(s outboundtest.Script, reply string) outboundtest.Script {
+	on := s.On
+	s.On = func(e outboundtest.Event) outboundtest.Action {
+		if e.Phase == outboundtest.Dot {
+			return outboundtest.Action{Reply: reply}
+		}
+		return on(e)
+	}
+	return s
+}
+
+func lostConnections(t *testing.T) {
+	big := strings.Repeat("0123456789abcdef\r\n", 1<<19) // more than the sockets hold
+	for _, tt := range []struct {
+		name   string
+		script outboundtest.Script
+		body   string
+		want   string
+	}{
+		{"before the 354", nth(outboundtest.DATA, 1, outboundtest.Action{Drop: true}), "x\r\n", "451 setback"},
+		{"in the body", nth(outboundtest.Body, 1, outboundtest.Action{Drop: true, After: 1000}), big, "451 setback"},
+		{"after the dot", nth(outboundtest.Dot, 1, outboundtest.Action{Drop: true}), "x\r\n", "451 ambiguous"},
+		{"no answer to the dot", nth(outboundtest.Dot, 1, outboundtest.Action{Hang: true}), "x\r\n", "451 ambiguous"},
+		{"garbage to the dot", nth(outboundtest.Dot, 1, outboundtest.Action{Reply: "what?"}), "x\r\n", "451 ambiguous"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := outboundtest.NewPeer(t, tt.script)
+			c := dial(t, smart(t, func(o *outbound.Options) { o.Timeouts.Dot = 50 * time.Millisecond }, p))
+			a := deliver(t, c, transfer(tt.body, "a@to.test"))
+			wantCodes(t, a, tt.want)
+			if a.Replies[0].Enhanced != (relay.EnhancedCode{4, 4, 2}) && tt.name != "garbage to the dot" {
+				t.Errorf("enhanced code = %s, want 4.4.2", a.Replies[0].Enhanced)
+			}
+			if c.Usable() {
+				t.Error("still usable")
+			}
+		})
+	}
+}
+
+// A peer that answers with garbage is left alone with its thoughts, and not pipelined to again.
+func garbageWhilePipelining(t *testing.T) {
+	p := outboundtest.NewPeer(t, nth(outboundtest.RCPT, 2, outboundtest.Action{Reply: "** buffer overrun **"}))
+	tr := smart(t, nil, p)
+	c := dial(t, tr)
+	a := deliver(t, c, transfer("x\r\n", "a@to.test", "b@to.test"))
+	wantCodes(t, a, "451,451 setback")
+	if c.Usable() {
+		t.Error("still usable")
+	}
+	p.SetScript(outboundtest.Script{})
+	c = dial(t, tr)
+	wantCodes(t, deliver(t, c, transfer("x\r\n", "a@to.test")), "250")
+	// One turn each for the greeting, EHLO, MAIL, RCPT, DATA and the dot.
+	if turns := p.Sessions()[1].Turns; turns != 6 {
+		t.Errorf("turns = %d, want 6: a peer that loses its place is pipelined to again", turns)
+	}
+}
+
+func parameters(t *testing.T) {
+	everything := func(m *relay.Message) {
+		m.Envelope.EightBit = true
+		m.Envelope.Return, m.Envelope.EnvelopeID = relay.ReturnHeaders, "id+1 =x"
+		m.Envelope.Recipients[0].Notify = relay.NotifySuccess | relay.NotifyDelay
+		m.Envelope.Recipients[0].Original = "rfc822;o+x@to.test"
+	}
+	size := fmt.Sprint(len(header) + 3)
+	for _, tt := range []struct {
+		name       string
+		extensions []string
+		edit       func(*relay.Message)
+		mail, rcpt string
+	}{
+		{"all", []string{"size 1000", "8BitMime", "DSN", "SMTPUTF8"}, everything,
+			"MAIL FROM:<sender@from.test> SIZE=" + size + " BODY=8BITMIME RET=HDRS ENVID=id+2B1+20+3Dx",
+			"RCPT TO:<a@to.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;o+2Bx@to.test"},
+		{"none", []string{}, everything, "MAIL FROM:<sender@from.test>", "RCPT TO:<a@to.test>"},
+		{"SIZE without a limit", []string{"SIZE"}, everything, "MAIL FROM:<sender@from.test> SIZE=" + size, "RCPT TO:<a@to.test>"},
+		{"bounce", []string{"DSN"}, func(m *relay.Message) {
+			m.Envelope.Sender, m.Envelope.Recipients[0].Notify = relay.Address{}, relay.NotifyNever
+		}, "MAIL FROM:<>", "RCPT TO:<a@to.test> NOTIFY=NEVER"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := outboundtest.NewPeer(t, outboundtest.Script{Extensions: tt.extensions})
+			x := transfer("x\r\n", "a@to.test")
+			tt.edit(x.Message)
+			wantCodes(t, deliver(t, dial(t, smart(t, nil, p)), x), "250")
+			m := p.Messages()[0]
+			if m.Mail != tt.mail || m.Rcpt[0] != tt.rcpt {
+				t.Errorf("got  %q %q\nwant %q %q", m.Mail, m.Rcpt[0], tt.mail, tt.rcpt)
+			}
+		})
+	}
+	t.Run("too large", func(t *testing.T) {
+		t.Parallel()
+		p := outboundtest.NewPeer(t, outboundtest.Script{Extensions: []string{"SIZE 10"}})
+		c := dial(t, smart(t, nil, p))
+		a := deliver(t, c, transfer("x\r\n", "a@to.test"))
+		wantCodes(t, a, "552")
+		if a.Replies[0].Enhanced != (relay.EnhancedCode{5, 3, 4}) || !c.Usable() {
+			t.Errorf("reply = %s, usable = %v", a.Replies[0], c.Usable())
+		}
+		if got := verbs(p.Sessions()[0]); got != "EHLO" {
+			t.Errorf("commands = %q, want EHLO alone", got)
+		}
+	})
+}
+
+func smtpUTF8(t *testing.T) {
+	for _, tt := range []struct {
+		name, recipient, header string
+		declared, offered       bool
+		want, mail, rcpt        string
+	}{
+		{"address", "jörg@to.test", header, true, true, "250", "MAIL FROM:<sender@from.test> SMTPUTF8", "RCPT TO:<jörg@to.test>"},
+		{"header", "a@to.test", "Subject: ö\r\n\r\n", true, true, "250", "MAIL FROM:<sender@from.test> SMTPUTF8", "RCPT TO:<a@to.test>"},
+		{"declared and not needed", "a@to.test", header, true, true, "250", "MAIL FROM:<sender@from.test>", "RCPT TO:<a@to.test>"},
+		{"not needed, not offered", "a@to.test", header, true, false, "250", "MAIL FROM:<sender@from.test>", "RCPT TO:<a@to.test>"},
+		{"domain", "a@bücher.test", header, true, false, "250", "MAIL FROM:<sender@from.test>", "RCPT TO:<a@xn--bcher-kva.test>"},
+		{"address, not offered", "jörg@to.test", header, true, false, "553", "", ""},
+		{"header, not offered", "a@to.test", "Subject: ö\r\n\r\n", true, false, "553", "", ""},
+		{"header, not declared", "a@to.test", "Subject: ö\r\n\r\n", false, false, "250", "MAIL FROM:<sender@from.test>", "RCPT TO:<a@to.test>"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			script := outboundtest.Script{Extensions: []string{"PIPELINING"}}
+			if tt.offered {
+				script.Extensions = append(script.Extensions, "SMTPUTF8")
+			}
+			p := outboundtest.NewPeer(t, script)
+			x := transfer("x\r\n", tt.recipient)
+			x.Message.Header, x.Message.Size = []byte(tt.header), int64(len(tt.header)+3)
+			x.Message.Envelope.SMTPUTF8 = tt.declared
+			a := deliver(t, dial(t, smart(t, nil, p)), x)
+			wantCodes(t, a, tt.want)
+			if tt.mail == "" {
+				if a.Replies[0].Enhanced != (relay.EnhancedCode{5, 6, 7}) || p.Count() != 0 {
+					t.Errorf("reply = %s, messages = %d", a.Replies[0], p.Count())
+				}
+				return
+			}
+			if m := p.Messages()[0]; m.Mail != tt.mail || m.Rcpt[0] != tt.rcpt {
+				t.Errorf("got  %q %q\nwant %q %q", m.Mail, m.Rcpt[0], tt.mail, tt.rcpt)
+			}
+		})
+	}
+}
+
+func eightBit(t *testing.T) {
+	p := outboundtest.NewPeer(t, outboundtest.Script{Extensions: []string{}})
+	x := transfer("caf\xc3\xa9 \xff\r\n", "a@to.test")
+	x.Message.Envelope.EightBit = true
+	wantCodes(t, deliver(t, dial(t, smart(t, nil, p)), x), "250")
+	if m := p.Messages()[0]; string(m.Body) != header+"caf\xc3\xa9 \xff\r\n" || strings.Contains(m.Mail, "BODY") {
+		t.Errorf("message = %q, %q", m.Mail, m.Body)
+	}
+}
+
+func byteExact(t *testing.T) {
+	long := strings.Repeat(".\r\n..\r\n\r\n.x\r\n", 10_000)
+	for _, tt := range []struct{ name, body, want string }{
+		{"plain", "hello\r\n", "hello\r\n"},
+		{"empty", "", ""},
+		{"no final newline", "hello", "hello\r\n"},
+		{"dots", ".\r\n..\r\n...\r\n", ".\r\n..\r\n...\r\n"},
+		{"one dot", ".", ".\r\n"},
+		{"dots at the edges of buffers", long, long},
+		{"long lines", strings.Repeat("x", 200_000) + "\r\n", strings.Repeat("x", 200_000) + "\r\n"},
+		{"ends in CR", "x\r", "x\r\r\n"},
+		{"bare line feeds", "x\n.\ny\r.\r\n", "x\n.\ny\r.\r\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := outboundtest.NewPeer(t, outboundtest.Script{})
+			c := dial(t, smart(t, nil, p))
+			for range 2 {
+				wantCodes(t, deliver(t, c, transfer(tt.body, "a@to.test")), "250")
+			}
+			for _, m := range p.Messages() {
+				if string(m.Body) != header+tt.want {
+					t.Errorf("body differs: %d bytes, want %d", len(m.Body), len(header+tt.want))
+				}
+			}
+		})
+	}
+}
+
+func resetAfterFailure(t *testing.T) {
+	for _, script := range []outboundtest.Script{{}, plain(outboundtest.Script{})} {
+		script.On = nth(outboundtest.DATA, 1, outboundtest.Action{Reply: "451 4.3.0 later"}).On
+		p := outboundtest.NewPeer(t, script)
+		c := dial(t, smart(t, nil, p))
+		wantCodes(t, deliver(t, c, transfer("x\r\n", "a@to.test")), "451")
+		wantCodes(t, deliver(t, c, transfer("x\r\n", "a@to.test")), "250")
+		wantCodes(t, deliver(t, c, transfer("x\r\n", "a@to.test")), "250")
+		const want = "EHLO MAIL RCPT DATA RSET MAIL RCPT DATA MAIL RCPT DATA"
+		if got := verbs(p.Sessions()[0]); got != want {
+			t.Errorf("commands = %q, want %q", got, want)
+		}
+	}
+}
+
+// Many recipients go in transactions of the size that the options, and the peer's LIMITS
+// (RFC 9422), allow.
+func TestRecipientsPerTransaction(t *testing.T) {
+	t.Parallel()
+	var recipients []string
+	for i := range 250 {
+		recipients = append(recipients, fmt.Sprintf("r%d@to.test", i))
+	}
+	for _, tt := range []struct {
+		extensions []string
+		want       []int
+	}{
+		{[]string{"PIPELINING"}, []int{100, 100, 50}},
+		{[]string{}, []int{100, 100, 50}},
+		{[]string{"PIPELINING", "LIMITS MAILMAX=9 RCPTMAX=80"}, []int{80, 80, 80, 10}},
+	} {
+		p := outboundtest.NewPeer(t, outboundtest.Script{Extensions: tt.extensions})
+		a := deliver(t, dial(t, smart(t, nil, p)), transfer("x\r\n", recipients...))
+		var got []int
+		for _, m := range p.Messages() {
+			got = append(got, len(m.To))
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%q: transactions of %v, want %v", tt.extensions, got, tt.want)
+		}
+		for i, r := range a.Replies {
+			if r.Code != 250 {
+				t.Fatalf("recipient %d: %s", i, r)
+			}
+		}
+	}
+}
+
+// A warm connection costs two round trips per message: the commands and the text.
+func TestRoundTrips(t *testing.T) {
+	t.Parallel()
+	p := outboundtest.NewPeer(t, outboundtest.Script{})
+	c := dial(t, smart(t, nil, p))
+	deliver(t, c, transfer("x\r\n", "a@to.test"))
+	before := p.Sessions()[0].Turns
+	const n = 10
+	for range n {
+		deliver(t, c, transfer("x\r\n", "a@to.test", "b@to.test"))
+	}
+	if got := p.Sessions()[0].Turns - before; got != 2*n {
+		t.Errorf("%d round trips for %d messages, want %d", got, n, 2*n)
+	}
+}
+
+// brokenBody fails after some bytes.
+type brokenBody struct {
+	io.ReadSeeker
+	err error
+}
+
+func (b brokenBody) Read(p []byte) (int, error) {
+	n, err := b.ReadSeeker.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = b.err
+	}
+	return n, err
+}
+
+// A message that cannot be read whole is never delivered in part.
+func TestBodyFault(t *testing.T) {
+	t.Parallel()
+	content := bytes.Repeat([]byte("0123456789abcdef\r\n"), 10_000)
+	for _, tt := range []struct {
+		name string
+		err  error
+		size int
+	}{
+		{"read error", fmt.Errorf("chunk 3: %w", relay.ErrCorrupt), len(content)},
+		{"short", io.EOF, len(content) + 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := outboundtest.NewPeer(t, outboundtest.Script{})
+			c := dial(t, smart(t, nil, p))
+			body := brokenBody{bytes.NewReader(content), tt.err}
+			a := deliver(t, c, transferFrom(body, int64(tt.size), "a@to.test"))
+			wantCodes(t, a, "451 local")
+			if !errors.Is(a.Local, relay.ErrCorrupt) {
+				t.Errorf("local = %v, want ErrCorrupt", a.Local)
+			}
+			p.Wait("the end", func() bool { return p.Sessions()[0].Closed })
+			if p.Sessions()[0].Messages != 0 || c.Usable() {
+				t.Errorf("half a message was delivered, or the connection is kept")
+			}
+		})
+	}
+}
+
+// The end of the context ends a transaction wherever it is, and nobody is blamed.
+func TestStop(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		phase outboundtest.Phase
+		want  string
+	}{
+		{outboundtest.MAIL, "451 untried"},
+		{outboundtest.DATA, "451 untried"},
+		{outboundtest.Dot, "451 ambiguous"},
+	} {
+		t.Run(string(tt.phase), func(t *testing.T) {
+			t.Parallel()
+			reached := make(chan struct{})
+			p := outboundtest.NewPeer(t, outboundtest.Script{On: func(e outboundtest.Event) outboundtest.Action {
+				if e.Phase != tt.phase {
+					return outboundtest.Action{}
+				}
+				close(reached)
+				return outboundtest.Action{Hang: true}
+			}})
+			c := dial(t, smart(t, nil, p))
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				<-reached
+				cancel()
+			}()
+			wantCodes(t, c.Deliver(ctx, transfer("x\r\n", "a@to.test")), tt.want)
+		})
+	}
+}

@@ -1,0 +1,101 @@
+package outbound
+
+import (
+	"context"
+	"crypto/tls"
+	"sync"
+	"time"
+
+	"postrider/relay"
+)
+
+// Transport implements relay.Transport. It is safe for use by several goroutines; the
+// connections that it opens belong to one each.
+type Transport struct {
+	o        Options
+	routes   map[string]*Route
+	resolver resolver
+	// noTLS and noPipelining are the hosts where that was seen to fail.
+	noTLS, noPipelining *memory
+	sessions            tls.ClientSessionCache
+	// buffers hold what a transaction writes; a resting connection has none.
+	buffers sync.Pool
+}
+
+var _ relay.Transport = (*Transport)(nil)
+
+// tlsSessions is how many TLS sessions are kept for resumption.
+const tlsSessions = 1000
+
+// New returns a Transport. It needs no closing: connections are closed by those who opened
+// them.
+func New(o Options) (*Transport, error) {
+	o.setDefaults()
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	client, err := newDNSClient(&o)
+	if err != nil {
+		return nil, err
+	}
+	t := &Transport{
+		o: o, routes: make(map[string]*Route),
+		resolver:     newCache(client, o.DNS.CacheSize, o.Now),
+		noTLS:        newMemory(o.Now),
+		noPipelining: newMemory(o.Now),
+		sessions:     tls.NewLRUClientSessionCache(tlsSessions),
+	}
+	t.buffers.New = func() any { return newBuffer() }
+	for _, r := range o.Routes {
+		t.routes[r.Name] = &r
+	}
+	return t, nil
+}
+
+// Resolve implements relay.Transport. A route that is not configured any more is temporary:
+// the configuration may bring it back, or send its mail elsewhere.
+func (t *Transport) Resolve(ctx context.Context, to relay.Destination) (*relay.Site, error) {
+	r, ok := t.routes[to.Route]
+	switch {
+	case !ok:
+		return nil, saying(replyNoRoute, "Route %q is not configured", to.Route)
+	case r.MX:
+		return t.resolveMX(ctx, r, to.Domain)
+	}
+	return t.resolveSmart(ctx, r)
+}
+
+// memory keeps what was learned about hosts, for a time.
+type memory struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	until map[string]time.Time
+}
+
+const (
+	// memoryFor is how long a bad experience with a host is acted upon.
+	memoryFor = time.Hour
+	// memorySize is how many hosts are remembered; beyond it everything is forgotten, which
+	// costs one bad experience each.
+	memorySize = 10_000
+)
+
+func newMemory(now func() time.Time) *memory {
+	return &memory{now: now, until: make(map[string]time.Time)}
+}
+
+func (m *memory) remember(host string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.until) >= memorySize {
+		clear(m.until)
+	}
+	m.until[host] = m.now().Add(memoryFor)
+}
+
+func (m *memory) holds(host string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.now().Before(m.until[host])
+}
