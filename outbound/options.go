@@ -31,7 +31,8 @@ type Options struct {
 	// longer Usable. Default 1000.
 	MessagesPerConnection int
 	// RecipientsPerTransaction is how many recipients one transaction carries. Default 100,
-	// which every server must take (RFC 5321 section 4.5.3.1.8).
+	// which every server must take (RFC 5321 section 4.5.3.1.8); at most 1000, so that a flight
+	// of commands and its replies fit into the sockets.
 	RecipientsPerTransaction int
 	// Timeouts bound each phase of a session.
 	Timeouts Timeouts
@@ -91,6 +92,9 @@ type Timeouts struct {
 	Quit time.Duration
 }
 
+// maxRecipients bounds RecipientsPerTransaction.
+const maxRecipients = 1000
+
 // errOptions begins what New says about options that it cannot work with.
 var errOptions = errors.New("outbound options")
 
@@ -146,6 +150,9 @@ func (o *Options) validate() error {
 	}
 	if o.MXPort < 1 || o.MXPort > 65535 {
 		fault("MX port %d is not in 1 to 65535", o.MXPort)
+	}
+	if n := o.RecipientsPerTransaction; n < 1 || n > maxRecipients {
+		fault("%d recipients per transaction are not in 1 to %d", n, maxRecipients)
 	}
 	names := make(map[string]bool)
 	for i := range o.Routes {

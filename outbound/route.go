@@ -138,8 +138,10 @@ func ParseHost(text string) (Host, error) {
 	if addr, err := netip.ParseAddr(name); err == nil && addr.Is4() {
 		return Host{Name: addr.String(), Addr: addr, Port: port}, nil
 	}
-	inner := strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
-	name, err := toASCII(inner)
+	if strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]") {
+		name = name[1 : len(name)-1]
+	}
+	name, err := toASCII(name)
 	if err != nil {
 		return Host{}, errors.New("not a host name or an address literal")
 	}
