@@ -1,0 +1,220 @@
+package configs
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"postrider/outbound"
+	"postrider/relay"
+)
+
+// check reports what is wrong with the values by themselves and with each other. What
+// policy and dkim look at is left to them.
+func (f *file) check(r *report) {
+	f.checkHostname(r)
+	f.checkListeners(r)
+	f.checkNumbers(r)
+	f.checkDNS(r)
+	for i := range f.Routes {
+		f.Routes[i].check(r, fmt.Sprintf("routes[%d]", i))
+	}
+	if f.Admin.HTTP != "" && !isLoopback(f.Admin.HTTP) {
+		r.fault("admin.http", "%q is not a loopback address such as 127.0.0.1:8025: whoever reaches it rules the relay", f.Admin.HTTP)
+	}
+	oneOf(r, "log.level", f.Log.Level, "debug", "info", "warn", "error")
+	oneOf(r, "log.format", f.Log.Format, "json", "text")
+}
+
+func oneOf(r *report, path, value string, words ...string) {
+	if !slices.Contains(words, value) {
+		r.cannotRead(path, "%q is not %s", value, list(words))
+	}
+}
+
+// checkHostname wants a name that strangers will take for one (conformance S06).
+func (f *file) checkHostname(r *report) {
+	const how = "give the name that its address resolves to, such as relay.example.com, as hostname in the file or with --hostname"
+	_, err := relay.ParseAddress("postmaster@" + f.Hostname)
+	switch {
+	case f.Hostname == "":
+		r.fault("hostname", "the system has none: %s", how)
+	case err != nil || f.Hostname[0] == '[':
+		r.fault("hostname", "%q is not a host name: %s", f.Hostname, how)
+	case !isQualified(f.Hostname) && slices.ContainsFunc(f.Routes, func(r route) bool { return r.leaves() }):
+		r.fault("hostname", "%q is not a full name, and mail leaves this host under it: %s", f.Hostname, how)
+	}
+}
+
+// isQualified says whether a name can be one on the Internet.
+func isQualified(name string) bool {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	return strings.Contains(name, ".") && !strings.HasSuffix(name, ".localdomain") && !strings.HasSuffix(name, ".localhost")
+}
+
+// leaves says whether the route takes mail to another host.
+func (r *route) leaves() bool {
+	return r.MX || slices.ContainsFunc(r.Hosts, func(text string) bool {
+		host, err := outbound.ParseHost(text)
+		return err == nil && !host.Addr.IsLoopback() && host.Name != "localhost" && !strings.HasSuffix(host.Name, ".localhost")
+	})
+}
+
+// check looks at what the route is for the client; policy sees to its name and condition.
+func (r *route) check(rep *report, path string) {
+	switch {
+	case r.MX && len(r.Hosts) > 0:
+		rep.fault(path, "has both mx and hosts: mail goes to the recipients' own hosts, or to these")
+	case !r.MX && len(r.Hosts) == 0:
+		rep.fault(path, "needs hosts, or mx: true")
+	}
+	for i, host := range r.Hosts {
+		if _, err := outbound.ParseHost(host); err != nil {
+			rep.fault(fmt.Sprintf("%s.hosts[%d]", path, i), "%q: %s", host, err)
+		}
+	}
+	if r.Auth == (auth{}) {
+		return
+	}
+	switch {
+	case r.MX:
+		rep.fault(path+".auth", "credentials are for hosts, not for mx")
+	case r.Auth.User == "" || r.Auth.Password == "":
+		rep.fault(path+".auth", "needs a user and a password")
+	case r.level() != outbound.TLSVerify && !r.Auth.Plain && r.leaves():
+		rep.fault(path+".tls", "credentials are sent over verified TLS only: set tls: verify, or plain: true in auth to send them all the same")
+	}
+}
+
+func (f *file) checkListeners(r *report) {
+	if len(f.Listen) == 0 {
+		r.fault("listen", "at least one listener is needed")
+	}
+	names, addresses := make(map[string]bool), make(map[string]bool)
+	for i := range f.Listen {
+		l, path := &f.Listen[i], fmt.Sprintf("listen[%d]", i)
+		switch {
+		case l.Name == "":
+			r.fault(path+".name", "a name is needed")
+		case names[l.Name]:
+			r.fault(path+".name", "the name %q is taken by another one above", l.Name)
+		}
+		switch {
+		case addresses[l.Address]:
+			r.fault(path+".address", "%s is taken by another listener above", l.Address)
+		case !isAddress(l.Address):
+			r.fault(path+".address", "%q is not an address such as 127.0.0.1:2525, :587 or unix:/run/postrider/smtp.sock", l.Address)
+		}
+		names[l.Name], addresses[l.Address] = true, true
+		l.check(r, path, f.Users.File)
+	}
+}
+
+// check looks at who may use the listener, and how.
+func (l *listen) check(r *report, path string, users path) {
+	if l.Auth != "" {
+		oneOf(r, path+".auth", l.Auth, "off", "optional", "required")
+	}
+	l.TLS.check(r, path+".tls")
+	authenticates := l.Auth == "optional" || l.Auth == "required"
+	switch {
+	case !authenticates && len(l.Allow) == 0:
+		r.fault(path, "nobody may relay here: name networks in allow, or set auth")
+	case authenticates && users == "":
+		r.fault(path+".auth", "needs users: {file: ...}")
+	case authenticates && l.TLS.Cert == "" && !isLocal(l.Address):
+		r.fault(path+".auth", "needs tls: nobody else can authenticate on %s", l.Address)
+	}
+	if authenticates && users != "" {
+		if _, err := os.Stat(string(users)); err != nil {
+			r.fault("users.file", "%s", err)
+		}
+	}
+}
+
+func (t *listenTLS) check(r *report, path string) {
+	if *t == (listenTLS{}) {
+		return
+	}
+	if t.Mode != "" {
+		oneOf(r, path+".mode", t.Mode, "starttls", "implicit")
+	}
+	missing := false
+	for _, part := range []struct{ key, file string }{{"cert", string(t.Cert)}, {"key", string(t.Key)}} {
+		if part.file == "" {
+			r.fault(path+"."+part.key, "a PEM file is needed")
+			missing = true
+		} else if _, err := os.Stat(part.file); err != nil {
+			r.fault(path+"."+part.key, "%s", err)
+			missing = true
+		}
+	}
+	if missing {
+		return
+	}
+	if _, err := tls.LoadX509KeyPair(string(t.Cert), string(t.Key)); err != nil {
+		r.fault(path, "%s with %s: %s", t.Cert, t.Key, err)
+	}
+}
+
+// isAddress accepts host:port, :port and unix:/path.
+func isAddress(text string) bool {
+	if path, ok := strings.CutPrefix(text, "unix:"); ok {
+		return path != ""
+	}
+	_, port, err := net.SplitHostPort(text)
+	_, bad := strconv.ParseUint(port, 10, 16)
+	return err == nil && bad == nil
+}
+
+func isLocal(address string) bool { return strings.HasPrefix(address, "unix:") || isLoopback(address) }
+
+// isLoopback says whether host:port can be reached from this host only.
+func isLoopback(text string) bool {
+	host, _, err := net.SplitHostPort(text)
+	addr, _ := netip.ParseAddr(host)
+	return err == nil && isAddress(text) && (host == "localhost" || addr.IsLoopback())
+}
+
+func (f *file) checkDNS(r *report) {
+	for i, s := range f.DNS.Servers {
+		_, err := netip.ParseAddr(s)
+		_, withPort := netip.ParseAddrPort(s)
+		if err != nil && withPort != nil {
+			r.fault(fmt.Sprintf("dns.servers[%d]", i), "%q is not an address such as 127.0.0.1:53", s)
+		}
+	}
+}
+
+// checkNumbers wants what is counted to be at least one, and the retries to make sense.
+func (f *file) checkNumbers(r *report) {
+	l, d, t := &f.Limits, &f.Delivery, &f.Retry
+	for _, n := range []struct {
+		path  string
+		value int64
+	}{
+		{"limits.message_size", int64(l.MessageSize)}, {"limits.recipients", int64(l.Recipients)}, {"limits.hops", int64(l.Hops)},
+		{"limits.connections", int64(l.Connections)}, {"limits.connections_per_client", int64(l.ConnectionsPerClient)}, {"limits.idle", int64(l.Idle)},
+		{"delivery.connections", int64(d.Connections)}, {"delivery.connections_total", int64(d.ConnectionsTotal)},
+		{"delivery.idle", int64(d.Idle)}, {"delivery.messages_per_connection", int64(d.MessagesPerConnection)},
+		{"retry.first", int64(t.First)}, {"retry.max_age", int64(t.MaxAge)},
+	} {
+		if n.value < 1 {
+			r.fault(n.path, "must be more than 0")
+		}
+	}
+	if d.MXPort < 1 || d.MXPort > 65535 {
+		r.fault("delivery.mx_port", "%d is not a port: want 1 to 65535", d.MXPort)
+	}
+	if t.Factor < 1 {
+		r.fault("retry.factor", "%g would make each wait shorter than the one before: want 1 or more", t.Factor)
+	}
+	if t.Max < t.First {
+		r.fault("retry.max", "is less than retry.first")
+	}
+}

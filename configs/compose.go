@@ -1,0 +1,109 @@
+package configs
+
+import (
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"postrider/dkim"
+	"postrider/inbound"
+	"postrider/outbound"
+	"postrider/policy"
+	"postrider/relay"
+	"postrider/spool"
+)
+
+// compose gives every package its part of the file.
+func (f *file) compose() *Config {
+	l := f.Limits
+	c := &Config{
+		Hostname: f.Hostname,
+		Data:     string(f.Data),
+		Spool:    spool.Options{Dir: filepath.Join(string(f.Data), "spool"), MinFree: int64(l.MinFree)},
+		Inbound: inbound.Options{
+			Hostname: f.Hostname,
+			Users:    inbound.UsersOptions{File: string(f.Users.File)},
+			Limits: inbound.Limits{
+				MessageSize: int64(l.MessageSize), Recipients: l.Recipients, Connections: l.Connections,
+				ConnectionsPerClient: l.ConnectionsPerClient, Idle: time.Duration(l.Idle),
+			},
+		},
+		Policy:   policy.Options{Hostname: f.Hostname, Relay: make(map[string][]netip.Prefix)},
+		Receiver: relay.ReceiverOptions{Hostname: f.Hostname, MessageSize: int64(l.MessageSize), Recipients: l.Recipients, Hops: l.Hops},
+		Admin:    Admin{Socket: string(f.Admin.Socket), HTTP: f.Admin.HTTP},
+		Log:      Log(f.Log),
+	}
+	if l.MinFree == 0 {
+		c.Spool.MinFree = -1 // no limit, where the spool takes 0 for its default
+	}
+	if c.Admin.Socket == "" {
+		c.Admin.Socket = filepath.Join(c.Data, "admin.sock")
+	}
+	for _, l := range f.Listen {
+		c.Inbound.Listeners = append(c.Inbound.Listeners, l.compose())
+		for _, n := range l.Allow {
+			if n.IsValid() { // else it is a fault, and reported
+				c.Policy.Relay[l.Name] = append(c.Policy.Relay[l.Name], n.Prefix)
+			}
+		}
+	}
+	for _, r := range f.Rules {
+		c.Policy.Rules = append(c.Policy.Rules, policy.Rule(r))
+	}
+	for _, k := range f.DKIM {
+		c.DKIM.Keys = append(c.DKIM.Keys, dkim.Key{Domain: k.Domain, Selector: k.Selector, Path: string(k.Key)})
+	}
+	f.composeDelivery(c)
+	return c
+}
+
+func (l *listen) compose() inbound.Listener {
+	return inbound.Listener{
+		Name: l.Name, Address: l.Address, Auth: inbound.AuthMode(l.Auth),
+		TLS: inbound.TLSOptions{CertFile: string(l.TLS.Cert), KeyFile: string(l.TLS.Key), Mode: inbound.TLSMode(l.TLS.Mode)},
+	}
+}
+
+// composeDelivery gives the way out its part.
+func (f *file) composeDelivery(c *Config) {
+	d := f.Delivery
+	c.Outbound = outbound.Options{
+		Hostname: f.Hostname,
+		DNS:      outbound.DNSOptions{Servers: f.DNS.Servers, Trusted: f.DNS.Trusted, AllowLoopback: f.DNS.AllowLoopback},
+		MXPort:   d.MXPort, MessagesPerConnection: d.MessagesPerConnection,
+	}
+	c.Scheduler = relay.SchedulerOptions{
+		Hostname: f.Hostname,
+		Retry: relay.Retry{
+			First: time.Duration(f.Retry.First), Factor: f.Retry.Factor, Max: time.Duration(f.Retry.Max),
+			MaxAge: time.Duration(f.Retry.MaxAge), WarnAfter: time.Duration(f.Retry.WarnAfter),
+		},
+		Connections: d.Connections, ConnectionsTotal: d.ConnectionsTotal,
+		Idle: time.Duration(d.Idle), MessagesPerConnection: d.MessagesPerConnection,
+	}
+	for _, r := range f.Routes {
+		c.Policy.Routes = append(c.Policy.Routes, policy.Route{Name: r.Name, When: r.When, MX: r.MX})
+		c.Outbound.Routes = append(c.Outbound.Routes, r.compose())
+	}
+}
+
+func (r *route) compose() outbound.Route {
+	composed := outbound.Route{Name: r.Name, MX: r.MX, Hosts: r.Hosts, TLS: r.level()}
+	if r.Auth != (auth{}) {
+		composed.Auth = &outbound.Credentials{User: r.Auth.User, Password: r.Auth.Password}
+		composed.PlainAuth = r.Auth.Plain
+	}
+	return composed
+}
+
+// level is the route's TLS level. Credentials are for the host that the certificate names
+// and nobody else, unless the route says that it does not matter or the host is this one.
+func (r *route) level() outbound.TLSLevel {
+	switch {
+	case r.TLS != nil:
+		return *r.TLS
+	case r.Auth != (auth{}) && !r.Auth.Plain && r.leaves():
+		return outbound.TLSVerify
+	}
+	return outbound.TLSMay
+}

@@ -1,0 +1,155 @@
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"postrider/dkim"
+	"postrider/inbound"
+	"postrider/outbound"
+	"postrider/policy"
+	"postrider/relay"
+	"postrider/spool"
+)
+
+// maxFile bounds the configuration file, in bytes.
+const maxFile = 4 << 20
+
+// Config is a configuration that was found good: the Options of every package, with
+// what is configured filled in. What else they need, such as clocks and each other, is
+// up to the caller.
+type Config struct {
+	// Hostname is our name, and Data the directory of everything that we keep.
+	Hostname, Data string
+
+	Spool     spool.Options
+	Inbound   inbound.Options
+	Outbound  outbound.Options
+	Policy    policy.Options
+	DKIM      dkim.Options
+	Receiver  relay.ReceiverOptions
+	Scheduler relay.SchedulerOptions
+	Admin     Admin
+	Log       Log
+}
+
+// Admin is where operators reach us.
+type Admin struct {
+	// Socket is the path of a Unix socket.
+	Socket string
+	// HTTP is a loopback "host:port"; "" for none.
+	HTTP string
+}
+
+// Log says what is logged, and how.
+type Log struct {
+	// Level is debug, info, warn or error.
+	Level string
+	// Format is json or text.
+	Format string
+}
+
+// Load reads a configuration file. The error is Faults where the file could be read.
+func Load(name string, o Overrides) (*Config, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("read the configuration: %s is larger than %d bytes", name, maxFile)
+	}
+	return load(name, text, o)
+}
+
+// Default is the configuration without a file: mail from loopback clients, on
+// 127.0.0.1:2525, goes to the MX hosts of its recipients.
+func Default(o Overrides) (*Config, error) {
+	return load("", nil, o)
+}
+
+func load(name string, text []byte, o Overrides) (*Config, error) {
+	o = o.withDefaults()
+	r := newReport(name, string(text))
+	f := defaults()
+	d := decoder{report: r, secrets: secrets{dir: filepath.Dir(name), lookupEnv: o.LookupEnv}}
+	d.decode(text, f)
+	o.apply(f, r)
+	f.check(r)
+	c := f.compose()
+	c.check(r)
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// check lets the packages look at what is theirs, and finds the places of what they say.
+func (c *Config) check(r *report) {
+	_, err := policy.New(c.Policy)
+	for _, err := range flatten(err) {
+		var fault *policy.FieldError
+		switch {
+		case !errors.As(err, &fault):
+			r.fault("", "%s", err)
+		case fault.Path == "hostname": // was looked at before
+		case fault.Column > 0:
+			r.inside(fault.Path, c.expression(fault.Path), fault.Line, fault.Column, fault.Err)
+		default:
+			r.fault(fault.Path, "%s", fault.Err)
+		}
+	}
+	_, err = dkim.New(c.DKIM)
+	for _, err := range flatten(err) {
+		var fault *dkim.KeyError
+		if errors.As(err, &fault) {
+			r.fault(fmt.Sprintf("dkim[%d].%s", fault.Index, fault.Field), "%s", fault.Err)
+		} else {
+			r.fault("dkim", "%s", err)
+		}
+	}
+	// What only they know, such as the lines of the users file, has no place.
+	if len(r.faults) == 0 {
+		for _, err := range flatten(c.Inbound.Validate()) {
+			r.at(place{}, "%s", err)
+		}
+	}
+}
+
+// expression gives the text of routes[i].when or rules[i].when.
+func (c *Config) expression(path string) string {
+	for i, route := range c.Policy.Routes {
+		if path == fmt.Sprintf("routes[%d].when", i) {
+			return route.When
+		}
+	}
+	for i, rule := range c.Policy.Rules {
+		if path == fmt.Sprintf("rules[%d].when", i) {
+			return rule.When
+		}
+	}
+	return ""
+}
+
+// flatten gives the errors that were joined.
+func flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, flatten(e)...)
+	}
+	return all
+}

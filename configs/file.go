@@ -1,0 +1,148 @@
+package configs
+
+import (
+	"time"
+
+	"postrider/outbound"
+	"postrider/relay"
+	"postrider/spool"
+)
+
+// file is the configuration file, key for key.
+type file struct {
+	Hostname string   `yaml:"hostname"`
+	Data     path     `yaml:"data"`
+	Listen   []listen `yaml:"listen"`
+	Users    users    `yaml:"users"`
+	Limits   limits   `yaml:"limits"`
+	DNS      dns      `yaml:"dns"`
+	Routes   []route  `yaml:"routes"`
+	Rules    []rule   `yaml:"rules"`
+	DKIM     []key    `yaml:"dkim"`
+	Retry    retry    `yaml:"retry"`
+	Delivery delivery `yaml:"delivery"`
+	Admin    admin    `yaml:"admin"`
+	Log      logging  `yaml:"log"`
+}
+
+type listen struct {
+	Name    string    `yaml:"name"`
+	Address string    `yaml:"address"`
+	Allow   []network `yaml:"allow"`
+	TLS     listenTLS `yaml:"tls"`
+	Auth    string    `yaml:"auth"`
+}
+
+type listenTLS struct {
+	Cert path   `yaml:"cert"`
+	Key  path   `yaml:"key"`
+	Mode string `yaml:"mode"`
+}
+
+type users struct {
+	File path `yaml:"file"`
+}
+
+type limits struct {
+	MessageSize          size     `yaml:"message_size"`
+	Recipients           int      `yaml:"recipients"`
+	Hops                 int      `yaml:"hops"`
+	Connections          int      `yaml:"connections"`
+	ConnectionsPerClient int      `yaml:"connections_per_client"`
+	Idle                 duration `yaml:"idle"`
+	MinFree              size     `yaml:"min_free"`
+}
+
+type dns struct {
+	Servers       []string `yaml:"servers"`
+	Trusted       bool     `yaml:"trusted"`
+	AllowLoopback bool     `yaml:"allow_loopback"`
+}
+
+type route struct {
+	Name  string             `yaml:"name"`
+	When  string             `yaml:"when"`
+	MX    bool               `yaml:"mx"`
+	Hosts []string           `yaml:"hosts"`
+	TLS   *outbound.TLSLevel `yaml:"tls"`
+	Auth  auth               `yaml:"auth"`
+}
+
+type auth struct {
+	User     string `yaml:"user"`
+	Password string `yaml:"password"`
+	Plain    bool   `yaml:"plain"`
+}
+
+type rule struct {
+	Name   string `yaml:"name"`
+	At     string `yaml:"at"`
+	When   string `yaml:"when"`
+	Accept bool   `yaml:"accept"`
+	Reject string `yaml:"reject"`
+	Defer  string `yaml:"defer"`
+}
+
+type key struct {
+	Domain   string `yaml:"domain"`
+	Selector string `yaml:"selector"`
+	Key      path   `yaml:"key"`
+}
+
+type retry struct {
+	First     duration `yaml:"first"`
+	Factor    float64  `yaml:"factor"`
+	Max       duration `yaml:"max"`
+	MaxAge    duration `yaml:"max_age"`
+	WarnAfter duration `yaml:"warn_after"`
+}
+
+type delivery struct {
+	MXPort                int      `yaml:"mx_port"`
+	Connections           int      `yaml:"connections"`
+	ConnectionsTotal      int      `yaml:"connections_total"`
+	Idle                  duration `yaml:"idle"`
+	MessagesPerConnection int      `yaml:"messages_per_connection"`
+}
+
+type admin struct {
+	Socket path   `yaml:"socket"`
+	HTTP   string `yaml:"http"`
+}
+
+type logging struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
+
+// defaults is what an empty file means, but for the data directory and the host name,
+// which come from where the program runs.
+func defaults() *file {
+	r := relay.DefaultRetry()
+	return &file{
+		Listen: []listen{{Name: "local", Address: "127.0.0.1:2525", Allow: loopback()}},
+		Limits: limits{
+			MessageSize: 50e6, Recipients: relay.DefaultRecipients, Hops: relay.DefaultHops,
+			Connections: 1000, ConnectionsPerClient: 50, Idle: duration(5 * time.Minute), MinFree: spool.DefaultMinFree,
+		},
+		Routes: []route{{Name: "internet", MX: true}},
+		Retry: retry{
+			First: duration(r.First), Factor: r.Factor, Max: duration(r.Max),
+			MaxAge: duration(r.MaxAge), WarnAfter: duration(r.WarnAfter),
+		},
+		Delivery: delivery{
+			MXPort: 25, Connections: relay.DefaultConnections, ConnectionsTotal: relay.DefaultConnectionsTotal,
+			Idle: duration(relay.DefaultIdle), MessagesPerConnection: relay.DefaultMessagesPerConnection,
+		},
+		Log: logging{Level: "info", Format: "json"},
+	}
+}
+
+// loopback is who may relay where nobody else was allowed: ourselves.
+func loopback() []network {
+	var allowed [2]network
+	for i, text := range [...]string{"127.0.0.0/8", "::1/128"} {
+		_ = allowed[i].UnmarshalText([]byte(text))
+	}
+	return allowed[:]
+}
