@@ -56,6 +56,9 @@ Nothing is lost if you kill -9 the relay meanwhile and start it again.`,
 		&cobra.Group{ID: groupTools, Title: "Tools for trying it out:"},
 	)
 	root.AddCommand(
+		newServeCommand(),
+		newCheckCommand(),
+		newQueueCommand(),
 		newSinkCommand(),
 		newLoadCommand(),
 	)

@@ -119,11 +119,13 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// Close unbinds what New bound, for a server that is not run.
+// Close unbinds what New bound. After Run there is nothing left to do.
 func (s *Server) Close() error {
 	var errs []error
 	for _, l := range s.listeners {
-		errs = append(errs, l.Close())
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }

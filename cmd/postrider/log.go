@@ -1,0 +1,114 @@
+package main
+
+import (
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"postrider/relay"
+)
+
+// logObserver writes one line for each business fact.
+type logObserver struct{ log zerolog.Logger }
+
+var _ relay.Observer = logObserver{}
+
+// Accepted logs a message that was committed.
+func (o logObserver) Accepted(e relay.Accepted) {
+	m := e.Message
+	line := o.log.Info().Stringer("id", m.ID).Stringer("from", m.Envelope.Sender).
+		Int("recipients", len(m.Envelope.Recipients)).Int64("size", m.Size).
+		Str("message_id", m.Field("Message-ID")).
+		Str("listener", m.Origin.Listener).Str("user", m.Origin.User).
+		Dur("commit_ms", e.Commit)
+	if m.Origin.Client.IsValid() {
+		line.Stringer("client", m.Origin.Client)
+	}
+	if e.Unsigned != nil {
+		line.AnErr("unsigned", e.Unsigned)
+	}
+	line.Msg("accepted")
+}
+
+// Refused logs a refusal; one that is our own fault as an error.
+func (o logObserver) Refused(e relay.Refused) {
+	line := o.log.Info()
+	if e.Reply.Err != nil && e.Reply.Temporary() {
+		line = o.log.Error()
+	}
+	line.Str("stage", e.Stage).Str("listener", e.Origin.Listener).Str("user", e.Origin.User).
+		Stringer("from", e.Sender).Stringer("to", e.Recipient)
+	if e.Origin.Client.IsValid() {
+		line.Stringer("client", e.Origin.Client)
+	}
+	reply(line, *e.Reply)
+	line.Msg("refused")
+}
+
+// Attempted logs the fate of each recipient, with the delays in milliseconds.
+func (o logObserver) Attempted(e relay.Attempted) {
+	for _, outcome := range e.Outcomes {
+		line := o.log.Info().Stringer("id", e.Delivery.Message)
+		if e.Message != nil {
+			line.Stringer("from", e.Message.Envelope.Sender)
+		}
+		line.Stringer("to", outcome.Recipient.Address).Stringer("dest", e.Delivery.To).
+			Str("host", e.Host).Str("addr", e.Addr).Str("tls", e.TLS).
+			Int("attempt", e.Delivery.Attempts+1).
+			Dur("queue_ms", e.Queue).Dur("connect_ms", e.Connect).Dur("transmit_ms", e.Transmit)
+		reply(line, outcome.Reply)
+		if outcome.Status == relay.Deferred {
+			line.Time("due", e.Due)
+		}
+		if e.Ambiguous {
+			line.Bool("possibly_delivered", true)
+		}
+		line.Msg(outcome.Status.String())
+	}
+}
+
+// Notified logs a notice to a sender.
+func (o logObserver) Notified(e relay.Notified) {
+	line := o.log.Info().Stringer("id", e.About).Stringer("to", e.To).Stringer("status", e.Status)
+	if e.Dropped {
+		line.Msg("notice dropped: the message has no sender")
+		return
+	}
+	line.Stringer("notice", e.Notice).Msg("notified")
+}
+
+// Gated logs that the way to a destination or site closed or opened.
+func (o logObserver) Gated(e relay.Gated) {
+	if !e.Closed {
+		o.log.Info().Str("site", e.Name).Msg("reachable again")
+		return
+	}
+	line := o.log.Warn().Str("site", e.Name).Time("probe", e.Until)
+	reply(line, e.Reply)
+	line.Msg("unreachable")
+}
+
+// Faulted logs a failure of ours.
+func (o logObserver) Faulted(e relay.Fault) {
+	line := o.log.Error().Str("doing", e.Doing).Err(e.Err)
+	if e.Message != (relay.ID{}) {
+		line.Stringer("id", e.Message)
+	}
+	line.Msg("fault")
+}
+
+func reply(line *zerolog.Event, r relay.Reply) {
+	line.Int("code", r.Code).Str("enhanced", r.Enhanced.String()).Str("reply", r.Text)
+	if r.Err != nil {
+		line.AnErr("cause", r.Err)
+	}
+}
+
+// newLogger makes the logger for a level and a format, json or text.
+func newLogger(w *logWriter, level zerolog.Level, format string) zerolog.Logger {
+	if format == "text" {
+		console := zerolog.ConsoleWriter{Out: w, TimeFormat: time.RFC3339, NoColor: !isTerminal(w.to)}
+		return zerolog.New(console).Level(level).With().Timestamp().Logger()
+	}
+	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"time"
+
+	crand "crypto/rand"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"postrider/configs"
+	"postrider/dkim"
+	"postrider/inbound"
+	"postrider/outbound"
+	"postrider/policy"
+	"postrider/relay"
+	"postrider/relay/admin"
+	"postrider/spool"
+)
+
+func newServeCommand() *cobra.Command {
+	var flags configFlags
+	serve := &cobra.Command{
+		Use:     "serve",
+		GroupID: groupRelay,
+		Short:   "Run the relay",
+		Long: `Run the relay: take mail, put it on stable storage, answer 250, and deliver it.
+
+Without a configuration file mail is taken at 127.0.0.1:2525, from this host only,
+and delivered to the mail servers of its recipients, or through --relay-host. The
+flags cover what a container needs; everything else is in the configuration file
+(see configs/examples).
+
+The log goes to stderr. A line "ready" says that all listeners are up. SIGTERM and
+SIGINT stop the relay: messages being received and attempts under way may finish,
+everything else waits in the data directory for the next start.`,
+		Example: `  postrider serve --relay-host 127.0.0.1:2626
+  postrider serve --listen :25 --allow 10.0.0.0/8 --hostname relay.example.com --data /var/lib/postrider
+  postrider serve --relay-host smtp.example.com:587 --relay-user app --relay-password-file /run/secrets/smtp
+  postrider serve --config /etc/postrider.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, err := flags.load()
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), config)
+		},
+	}
+	flags.addFile(serve)
+	flags.addOverrides(serve)
+	return serve
+}
+
+// serve runs the relay until ctx ends.
+func serve(ctx context.Context, config *configs.Config) (err error) {
+	level, err := zerolog.ParseLevel(config.Log.Level)
+	if err != nil {
+		return err
+	}
+	writer := newLogWriter(os.Stderr)
+	defer writer.Close()
+	log := newLogger(writer, level, config.Log.Format)
+	d, err := build(config, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	return d.run(ctx)
+}
+
+// relayd is the relay with all its parts bound and none running.
+type relayd struct {
+	log       zerolog.Logger
+	spool     *spool.Spool
+	scheduler *relay.Scheduler
+	admin     *admin.Server
+	inbound   *inbound.Server
+	// closers are what to close at the end, last opened first.
+	closers []func() error
+}
+
+// build opens the spool and binds the listeners. On an error nothing is left open.
+func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
+	d = &relayd{log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.close())
+		}
+	}()
+	observer := logObserver{log}
+	ids := relay.NewIDs(time.Now, crand.Reader)
+
+	config.Spool.Fault = observer.Faulted
+	if d.spool, err = spool.Open(config.Spool); err != nil {
+		return d, err
+	}
+	d.closers = append(d.closers, d.spool.Close)
+
+	rules, err := policy.New(config.Policy)
+	if err != nil {
+		return d, err
+	}
+	signers, err := signers(config.DKIM)
+	if err != nil {
+		return d, err
+	}
+	transport, err := outbound.New(config.Outbound)
+	if err != nil {
+		return d, err
+	}
+
+	o := config.Scheduler
+	o.Spool, o.Transport, o.Policy, o.Observer, o.Signers = d.spool, transport, rules, observer, signers
+	o.IDs, o.Now, o.Chance = ids, time.Now, rand.Float64
+	if d.scheduler, err = relay.NewScheduler(o); err != nil {
+		return d, err
+	}
+	r := config.Receiver
+	r.Spool, r.Policy, r.Observer, r.Signers = d.spool, rules, observer, signers
+	r.Scheduler, r.IDs, r.Now = d.scheduler, ids, time.Now
+	receiver, err := relay.NewReceiver(r)
+	if err != nil {
+		return d, err
+	}
+
+	d.admin, err = admin.New(admin.Options{
+		Socket: config.Admin.Socket, HTTP: config.Admin.HTTP,
+		Spool: d.spool, Scheduler: d.scheduler, Now: time.Now,
+	})
+	if err != nil {
+		return d, err
+	}
+	d.closers = append(d.closers, d.admin.Close)
+	config.Inbound.Receiver, config.Inbound.Observer = receiver, observer
+	if d.inbound, err = inbound.New(config.Inbound); err != nil {
+		return d, err
+	}
+	d.closers = append(d.closers, d.inbound.Close)
+	return d, nil
+}
+
+// signers is empty where no key is configured, so that no message is looked at for nothing.
+func signers(o dkim.Options) ([]relay.Signer, error) {
+	if len(o.Keys) == 0 {
+		return nil, nil
+	}
+	s, err := dkim.New(o)
+	return []relay.Signer{s}, err
+}
+
+// run serves until ctx ends or a part fails, and stops the parts one after the other:
+// first nothing is taken any more, then nothing is delivered, then nobody is answered.
+func (d *relayd) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	parts := []*part{
+		{name: "admin", run: d.admin.Run},
+		{name: "scheduler", run: d.scheduler.Run},
+		{name: "inbound", run: d.inbound.Run},
+	}
+	for _, p := range parts {
+		p.start(context.WithoutCancel(ctx), cancel)
+	}
+	d.announce()
+	select {
+	case <-ctx.Done():
+	case <-d.spool.Failed():
+		cancel(errSpoolFailed)
+	}
+	d.log.Info().Msg("stopping")
+	notify(d.log, daemon.SdNotifyStopping)
+	for _, p := range slices.Backward(parts) {
+		p.stop()
+	}
+	d.log.Info().Msg("stopped")
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// errSpoolFailed ends the relay. The log has the cause; what was accepted is on disk.
+var errSpoolFailed = errors.New("the spool cannot be written any more, see the log; start again to recover")
+
+// announce says where clients can connect, and that they can.
+func (d *relayd) announce() {
+	for name, addr := range d.inbound.Addrs() {
+		d.log.Info().Str("listener", name).Stringer("addr", addr).Msg("listening")
+	}
+	if addr := d.admin.Addr(); addr != nil {
+		d.log.Info().Str("listener", "admin").Stringer("addr", addr).Msg("listening")
+	}
+	d.log.Info().Msg("ready")
+	notify(d.log, daemon.SdNotifyReady)
+}
+
+// notify tells systemd, where it is listening.
+func notify(log zerolog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn().Err(err).Msg("systemd could not be told " + state)
+	}
+}
+
+// close closes what build opened. What run has stopped is closed already, which is no error.
+func (d *relayd) close() error {
+	var errs []error
+	for _, f := range slices.Backward(d.closers) {
+		errs = append(errs, f())
+	}
+	d.closers = nil
+	return errors.Join(errs...)
+}
+
+// part is a piece of the relay that runs until it is told to stop.
+type part struct {
+	name  string
+	run   func(context.Context) error
+	end   context.CancelFunc
+	ended chan struct{}
+}
+
+// start runs the part. Should it fail, everything is to stop, and that is the cause.
+func (p *part) start(ctx context.Context, fail context.CancelCauseFunc) {
+	ctx, p.end = context.WithCancel(ctx)
+	p.ended = make(chan struct{})
+	go func() {
+		defer close(p.ended)
+		if err := p.run(ctx); err != nil {
+			fail(fmt.Errorf("%s: %w", p.name, err))
+		}
+	}()
+}
+
+// stop ends the part and waits for it.
+func (p *part) stop() {
+	p.end()
+	<-p.ended
+}
