@@ -32,15 +32,20 @@ type door struct {
 }
 
 func newDoor(s *Server, l Listener) (*door, error) {
-	config, err := l.TLS.config()
-	if err != nil {
-		return nil, fmt.Errorf("listener %q: %w", l.Name, err)
-	}
 	bound, err := bind(l.network())
 	if err != nil {
 		return nil, fmt.Errorf("listener %q at %s: %w", l.Name, l.Address, err)
 	}
-	return &door{Listener: bound, server: s, options: l, tls: config, closed: make(chan struct{})}, nil
+	d, err := newDoorAt(bound, s, l)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listener %q: %w", l.Name, err), bound.Close())
+	}
+	return d, nil
+}
+
+func newDoorAt(bound net.Listener, s *Server, l Listener) (*door, error) {
+	config, err := l.TLS.config()
+	return &door{Listener: bound, server: s, options: l, tls: config, closed: make(chan struct{})}, err
 }
 
 // bind listens. A Unix socket that nobody answers at is left over from a crash and goes.

@@ -1,9 +1,11 @@
 package inbound
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,28 +97,21 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
-	orDefault(&l.MessageSize, 50_000_000)
-	orDefault(&l.Recipients, 1000)
-	orDefault(&l.Connections, 1000)
-	orDefault(&l.ConnectionsPerClient, 50)
-	orDefault(&l.Errors, 20)
-	orDefault(&l.CommandLength, 4096)
-	orDefault(&l.Idle, 5*time.Minute)
-	orDefault(&l.DataMinRate, 1000)
-	orDefault(&l.DataTotal, time.Hour)
+	l.MessageSize = cmp.Or(l.MessageSize, 50_000_000)
+	l.Recipients = cmp.Or(l.Recipients, 1000)
+	l.Connections = cmp.Or(l.Connections, 1000)
+	l.ConnectionsPerClient = cmp.Or(l.ConnectionsPerClient, 50)
+	l.Errors = cmp.Or(l.Errors, 20)
+	l.CommandLength = cmp.Or(l.CommandLength, 4096)
+	l.Idle = cmp.Or(l.Idle, 5*time.Minute)
+	l.DataMinRate = cmp.Or(l.DataMinRate, 1000)
+	l.DataTotal = cmp.Or(l.DataTotal, time.Hour)
 	return l
-}
-
-func orDefault[T comparable](value *T, otherwise T) {
-	var zero T
-	if *value == zero {
-		*value = otherwise
-	}
 }
 
 func (o Options) withDefaults() Options {
 	o.Limits = o.Limits.withDefaults()
-	orDefault(&o.Grace, 30*time.Second)
+	o.Grace = cmp.Or(o.Grace, 30*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -136,7 +131,6 @@ func (o Options) Validate() error {
 	}
 	faults = append(faults, o.Limits.validate())
 	names := map[string]bool{}
-	authenticates := false
 	for _, l := range o.Listeners {
 		if names[l.Name] {
 			faults = append(faults, fmt.Errorf("listener %q: the name is used twice", l.Name))
@@ -145,9 +139,8 @@ func (o Options) Validate() error {
 		if err := l.validate(); err != nil {
 			faults = append(faults, fmt.Errorf("listener %q: %w", l.Name, err))
 		}
-		authenticates = authenticates || l.authenticates()
 	}
-	if authenticates {
+	if slices.ContainsFunc(o.Listeners, Listener.authenticates) {
 		_, err := newUsers(o.Users.File)
 		faults = append(faults, err)
 	}

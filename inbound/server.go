@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -29,31 +30,41 @@ type Server struct {
 // options at once. Clients can connect when it returns; they are served once Run is called.
 // Close gives up a server that is not run.
 func New(options Options) (*Server, error) {
-	if err := options.Validate(); err != nil {
+	s, err := prepare(options)
+	if err != nil {
 		return nil, fmt.Errorf("inbound: %w", err)
 	}
+	if err := s.bind(); err != nil {
+		return nil, errors.Join(fmt.Errorf("inbound: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+// prepare makes a server without doors.
+func prepare(options Options) (*Server, error) {
+	if err := options.Validate(); err != nil {
+		return nil, err
+	}
 	if options.Receiver == nil || options.Observer == nil {
-		return nil, errors.New("inbound: no receiver or no observer")
+		return nil, errors.New("no receiver or no observer")
 	}
 	options = options.withDefaults()
 	s := &Server{options: options, roster: newRoster(options.Limits)}
 	s.ctx, s.end = context.WithCancel(context.Background())
-	if err := s.bind(); err != nil {
-		return nil, errors.Join(fmt.Errorf("inbound: %w", err), s.Close())
-	}
 	s.smtp = s.engine()
-	return s, nil
+	return s, s.loadUsers()
+}
+
+// loadUsers reads the users file if a listener has a use for it.
+func (s *Server) loadUsers() (err error) {
+	if slices.ContainsFunc(s.options.Listeners, Listener.authenticates) {
+		s.users, err = newUsers(s.options.Users.File)
+	}
+	return err
 }
 
 func (s *Server) bind() error {
 	for _, l := range s.options.Listeners {
-		if l.authenticates() && s.users == nil {
-			users, err := newUsers(s.options.Users.File)
-			if err != nil {
-				return err
-			}
-			s.users = users
-		}
 		d, err := newDoor(s, l)
 		if err != nil {
 			return err

@@ -130,8 +130,8 @@ func (s *session) Close() error {
 	var err error
 	s.closing.Do(func() {
 		s.over = true
+		s.leave() // before the client can know, and come again
 		err = s.hangUp()
-		s.leave()
 	})
 	return err
 }
@@ -170,7 +170,7 @@ func (s *session) open() {
 		if !s.secure() {
 			return
 		}
-	} else if s.talksEarly() {
+	} else if s.hasInput() {
 		s.endUngreeted(&replyEarly)
 		return
 	}

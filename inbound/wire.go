@@ -20,6 +20,9 @@ const (
 	bufferSize = 16 << 10
 	// handshakeTimeout bounds a TLS handshake.
 	handshakeTimeout = 30 * time.Second
+	// lingerTimeout and lingerSize bound what is read of a client that has been told to go.
+	lingerTimeout = time.Second
+	lingerSize    = 1 << 20
 )
 
 var (
@@ -173,8 +176,8 @@ func (w *wire) startTLS(ctx context.Context, config *tls.Config) (tls.Connection
 	return conn.ConnectionState(), nil
 }
 
-// talksEarly says whether the client has sent something already. It does not wait.
-func (w *wire) talksEarly() bool {
+// hasInput says whether the client has sent something that is not read yet, without waiting.
+func (w *wire) hasInput() bool {
 	c, ok := w.raw.(syscall.Conn)
 	if !ok {
 		return false
@@ -183,14 +186,14 @@ func (w *wire) talksEarly() bool {
 	if err != nil {
 		return false
 	}
-	early := false
+	has := false
 	err = raw.Read(func(fd uintptr) bool {
 		var b [1]byte
 		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		early = err == nil && n > 0
+		has = err == nil && n > 0
 		return true
 	})
-	return err == nil && early
+	return err == nil && has
 }
 
 // drain ends the session at its next command, and at once if it waits for one.
@@ -214,7 +217,20 @@ func (w *wire) cut() { w.raw.Close() }
 
 // hangUp sends what is left to say and closes.
 func (w *wire) hangUp() error {
-	return errors.Join(w.out.Flush(), w.conn.Close())
+	err := w.out.Flush()
+	if err == nil && w.hasInput() {
+		w.linger()
+	}
+	return errors.Join(err, w.conn.Close())
+}
+
+// linger gives a client that is still sending the time to read our last words: to close
+// with input unread resets the connection, and takes them back.
+func (w *wire) linger() {
+	c, ok := w.conn.(interface{ CloseWrite() error })
+	if ok && c.CloseWrite() == nil && w.raw.SetReadDeadline(w.now().Add(lingerTimeout)) == nil {
+		io.CopyN(io.Discard, w.raw, lingerSize) // whatever it ends with, the end is near
+	}
 }
 
 // unexpected makes the end of the connection inside a message an error like others: io.EOF
