@@ -1,0 +1,183 @@
+package admin_test
+
+import (
+	"context"
+	"crypto/rand"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"postrider/relay"
+	"postrider/relay/admin"
+	"postrider/relay/relaytest"
+)
+
+// serving is an admin server over a spool with some mail and a scheduler that does not run.
+type serving struct {
+	spool  relay.Spool
+	client *admin.Client
+	socket string
+	ids    []relay.ID
+}
+
+func serve(t *testing.T, messages int) *serving {
+	t.Helper()
+	s := &serving{spool: relaytest.NewSpool(), socket: filepath.Join(t.TempDir(), "run", "admin.sock")}
+	ids := relay.NewIDs(time.Now, rand.Reader)
+	scheduler, err := relay.NewScheduler(relay.SchedulerOptions{
+		Hostname: "relay.test", Spool: s.spool, Transport: &relaytest.Transport{}, Policy: &relaytest.Policy{},
+		Observer: &relaytest.Observer{}, IDs: ids, Now: time.Now, Chance: func() float64 { return 0 },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range messages {
+		s.ids = append(s.ids, s.add(t, ids.Next()))
+	}
+	server, err := admin.New(admin.Options{Socket: s.socket, HTTP: "127.0.0.1:0", Spool: s.spool, Scheduler: scheduler, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if err := server.Close(); err != nil {
+			t.Errorf("Close after Run: %v", err)
+		}
+	})
+	s.client = admin.NewClient(s.socket)
+	return s
+}
+
+// add queues a message to b at one.test and c at two.test, the latter deferred.
+func (s *serving) add(t *testing.T, id relay.ID) relay.ID {
+	t.Helper()
+	ctx := t.Context()
+	draft, err := s.spool.Create(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &relay.Message{
+		ID: id, Header: []byte("Subject: hello\r\nMessage-ID: <x@y>\r\n\r\n"), Size: 40, Received: time.Now(),
+		Envelope: relay.Envelope{Sender: relay.Address{Local: "a", Domain: "example.com"}, Recipients: []relay.Recipient{
+			{Address: relay.Address{Local: "b", Domain: "one.test"}}, {Address: relay.Address{Local: "c", Domain: "two.test"}},
+		}},
+	}
+	ds := []relay.Delivery{
+		{DeliveryID: relay.DeliveryID{Message: id}, To: relay.Destination{Route: "internet", Domain: "one.test"}, Flow: "f", Recipients: []int{0}, Due: time.Now()},
+		{DeliveryID: relay.DeliveryID{Message: id, Part: 1}, To: relay.Destination{Route: "internet", Domain: "two.test"}, Flow: "f", Recipients: []int{1},
+			Due: time.Now().Add(time.Hour), Attempts: 3, Last: relay.Reply{Code: 450, Text: "mailbox busy"}},
+	}
+	if err := draft.Commit(ctx, m, ds); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func (s *serving) list(t *testing.T, q admin.QueueQuery) []admin.Entry {
+	t.Helper()
+	var all []admin.Entry
+	for e, err := range s.client.Queue(t.Context(), q) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+func TestQueue(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 50)
+	all := s.list(t, admin.QueueQuery{})
+	if len(all) != 100 {
+		t.Fatalf("%d entries, want 100", len(all))
+	}
+	if all[0].ID != s.ids[0].String() || all[0].State != admin.StateDue || all[0].Sender != "a@example.com" || all[0].Recipients[0] != "b@one.test" {
+		t.Errorf("first %+v", all[0])
+	}
+	if all[1].State != admin.StateDeferred || !strings.Contains(all[1].Reason, "mailbox busy") || all[1].Attempts != 3 {
+		t.Errorf("second %+v", all[1])
+	}
+	if got := s.list(t, admin.QueueQuery{Limit: 7}); len(got) != 7 {
+		t.Errorf("limit 7 gave %d", len(got))
+	}
+	if got := s.list(t, admin.QueueQuery{From: s.ids[49].String()}); len(got) != 2 {
+		t.Errorf("from the last message gave %d", len(got))
+	}
+	got := s.list(t, admin.QueueQuery{Destination: "internet/two.test", Limit: 20})
+	if len(got) != 20 || got[19].Destination != "internet/two.test" {
+		t.Errorf("destination gave %d", len(got))
+	}
+}
+
+func TestQueueRefuses(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 1)
+	for _, err := range s.client.Queue(t.Context(), admin.QueueQuery{From: "nonsense"}) {
+		if err == nil || !strings.Contains(err.Error(), "not a queue id") {
+			t.Errorf("from nonsense: %v", err)
+		}
+	}
+	for _, err := range s.client.Queue(t.Context(), admin.QueueQuery{Limit: -1}) {
+		if err == nil || !strings.Contains(err.Error(), "whole number") {
+			t.Errorf("limit -1: %v", err)
+		}
+	}
+}
+
+func TestMessage(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 2)
+	v, err := s.client.Message(t.Context(), s.ids[1].String())
+	if err != nil || v.Subject != "hello" || v.MessageID != "<x@y>" || len(v.Recipients) != 2 || len(v.Deliveries) != 2 {
+		t.Errorf("got %+v, %v", v, err)
+	}
+	for id, want := range map[string]string{
+		"nonsense":                   "not a queue id",
+		"01K9ZJ6V3S6C0X6M4E5T1B2N3P": "not in the queue",
+	} {
+		if _, err := s.client.Message(t.Context(), id); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", id, err, want)
+		}
+	}
+}
+
+// Only its owner can open the socket; a socket left by a dead process is replaced, one
+// that is in use is not.
+func TestSocket(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 0)
+	info, err := os.Stat(s.socket)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
+	}
+	if _, err := admin.New(admin.Options{Socket: s.socket}); err == nil || !strings.Contains(err.Error(), "another process answers") {
+		t.Errorf("a second server: %v", err)
+	}
+	dead := filepath.Join(t.TempDir(), "admin.sock")
+	l, err := net.Listen("unix", dead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	l.Close()
+	server, err := admin.New(admin.Options{Socket: dead})
+	if err != nil {
+		t.Fatalf("a socket left behind: %v", err)
+	}
+	if err := server.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := admin.NewClient(dead).Destinations(t.Context()); err == nil || !strings.Contains(err.Error(), "no daemon answers") {
+		t.Errorf("nobody there: %v", err)
+	}
+}
