@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -19,7 +20,10 @@ import (
 // operation that finds no room gives up the reserve, and then waits until there is some.
 //
 // A sync that finds no room is not tried again. The kernel may have dropped what it could
-// not write, and a second sync would succeed without it.
+// not write, and a second sync would succeed without it. Such a failure, and any other to
+// write what is not a table, is one that Pebble ends the process for, at places with locks
+// that it does not give back. So it does not hear of it: the operation never returns, the
+// spool is told, and does not wait for it.
 type disk struct {
 	vfs.FS
 	reserve *reserve
@@ -27,6 +31,9 @@ type disk struct {
 	retry   time.Duration
 	// stop ends all waits, with the error that they wait about.
 	stop chan struct{}
+	// fail is told of what cannot be survived, once the spool is open.
+	fail func(error)
+	open atomic.Bool
 
 	// troubled is set by a failed flush or compaction. Pebble tries again without a pause,
 	// so the next file waits instead.
@@ -38,12 +45,13 @@ type disk struct {
 	full chan struct{}
 }
 
-func newDisk(o *Options) *disk {
+func newDisk(o *Options, fail func(error)) *disk {
 	return &disk{
 		FS:      o.FS,
 		reserve: newReserve(o),
 		fault:   o.Fault,
 		retry:   o.retry,
+		fail:    fail,
 		stop:    make(chan struct{}),
 		full:    make(chan struct{}),
 	}
@@ -116,6 +124,18 @@ func noSpace(err error) bool {
 // Unwrap gives the file system below, for vfs.Root.
 func (d *disk) Unwrap() vfs.FS { return d.FS }
 
+// freeze does not return an error that Pebble could not survive. Tables are none of
+// those: Pebble writes them again.
+func (d *disk) freeze(name string, err error) error {
+	ext := filepath.Ext(name)
+	if err == nil || ext == ".sst" || ext == ".blob" || !d.open.Load() {
+		return err
+	}
+	d.fail(err)
+	<-d.stop
+	return err
+}
+
 // Create waits for space.
 func (d *disk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	if d.troubled.Swap(false) {
@@ -124,39 +144,44 @@ func (d *disk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 		case <-time.After(d.retry):
 		}
 	}
-	return d.open(func() (vfs.File, error) { return d.FS.Create(name, c) })
+	return d.file(name, func() (vfs.File, error) { return d.FS.Create(name, c) })
 }
 
 // OpenReadWrite waits for space.
 func (d *disk) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
-	return d.open(func() (vfs.File, error) { return d.FS.OpenReadWrite(name, c, opts...) })
+	return d.file(name, func() (vfs.File, error) { return d.FS.OpenReadWrite(name, c, opts...) })
 }
 
 // ReuseForWrite waits for space.
 func (d *disk) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.open(func() (vfs.File, error) { return d.FS.ReuseForWrite(from, to, c) })
+	return d.file(to, func() (vfs.File, error) { return d.FS.ReuseForWrite(from, to, c) })
 }
 
-func (d *disk) open(op func() (vfs.File, error)) (vfs.File, error) {
+// OpenDir opens the directory, whose syncs matter as those of the files in it.
+func (d *disk) OpenDir(name string) (vfs.File, error) {
+	return d.file(name, func() (vfs.File, error) { return d.FS.OpenDir(name) })
+}
+
+func (d *disk) file(name string, op func() (vfs.File, error)) (vfs.File, error) {
 	var f vfs.File
 	err := d.do(func() (err error) {
 		f, err = op()
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, d.freeze(name, err)
 	}
-	return &diskFile{File: f, d: d}, nil
-}
-
-// Link waits for space.
-func (d *disk) Link(from, to string) error {
-	return d.do(func() error { return d.FS.Link(from, to) })
+	return &diskFile{File: f, d: d, name: name}, nil
 }
 
 // Rename waits for space.
 func (d *disk) Rename(from, to string) error {
-	return d.do(func() error { return d.FS.Rename(from, to) })
+	return d.freeze(to, d.do(func() error { return d.FS.Rename(from, to) }))
+}
+
+// Link waits for space.
+func (d *disk) Link(from, to string) error {
+	return d.freeze(to, d.do(func() error { return d.FS.Link(from, to) }))
 }
 
 // MkdirAll waits for space.
@@ -167,7 +192,8 @@ func (d *disk) MkdirAll(dir string, mode os.FileMode) error {
 // diskFile is a file that waits for space.
 type diskFile struct {
 	vfs.File
-	d *disk
+	d    *disk
+	name string
 }
 
 func (f *diskFile) Write(p []byte) (n int, err error) {
@@ -176,7 +202,7 @@ func (f *diskFile) Write(p []byte) (n int, err error) {
 		n += m
 		return err
 	})
-	return n, err
+	return n, f.d.freeze(f.name, err)
 }
 
 func (f *diskFile) WriteAt(p []byte, off int64) (n int, err error) {
@@ -185,8 +211,19 @@ func (f *diskFile) WriteAt(p []byte, off int64) (n int, err error) {
 		n += m
 		return err
 	})
-	return n, err
+	return n, f.d.freeze(f.name, err)
 }
+
+func (f *diskFile) Sync() error { return f.d.freeze(f.name, f.File.Sync()) }
+
+func (f *diskFile) SyncData() error { return f.d.freeze(f.name, f.File.SyncData()) }
+
+func (f *diskFile) SyncTo(length int64) (full bool, err error) {
+	full, err = f.File.SyncTo(length)
+	return full, f.d.freeze(f.name, err)
+}
+
+func (f *diskFile) Close() error { return f.d.freeze(f.name, f.File.Close()) }
 
 // freeSpace asks the file system. One that does not know has no end.
 func freeSpace(fs vfs.FS, dir string) (int64, error) {

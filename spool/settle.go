@@ -182,7 +182,7 @@ func (e *ending) apply() error {
 			return errors.Join(errTwice, e.b.Close())
 		}
 	}
-	err := e.s.apply(e.b, pebble.NoSync)
+	_, err := e.s.applyUnless(nil, e.b, pebble.NoSync, func(error) {})
 	for i := range e.notices {
 		if err != nil {
 			e.notices[i].drop()

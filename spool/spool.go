@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -32,8 +33,9 @@ type Spool struct {
 	arrivals head
 	located  head
 
-	// life is held for reading by whatever uses db, and closed forbids it.
-	life   sync.RWMutex
+	// using counts what uses db, and closed forbids more of it.
+	using  sync.WaitGroup
+	life   sync.Mutex
 	closed bool
 
 	failOnce sync.Once
@@ -63,12 +65,12 @@ func Open(o Options) (*Spool, error) {
 	s := &Spool{
 		o:      o,
 		ids:    relay.NewIDs(o.Now, rand.Reader),
-		disk:   newDisk(&o),
 		failed: make(chan struct{}),
 		wake:   make(chan struct{}, 1),
 		stop:   make(chan struct{}),
 		ended:  make(chan struct{}),
 	}
+	s.disk = newDisk(&o, s.fail)
 	s.claims.held = make(map[relay.DeliveryID]string)
 	s.bins.init()
 	s.arrivals.first = string(messageKey(relay.ID{}))
@@ -79,6 +81,7 @@ func Open(o Options) (*Spool, error) {
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("open the spool in %s: %w", o.Dir, err)
 	}
+	s.disk.open.Store(true)
 	go s.background()
 	return s, nil
 }
@@ -105,7 +108,15 @@ func (s *Spool) open() error {
 	return nil
 }
 
-func (s *Spool) openDB() error {
+// openDB opens the database. Pebble panics where it cannot tell whether a step of its own
+// has reached the disk; while it opens that is an error like any other, for nothing
+// has been promised yet.
+func (s *Spool) openDB() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("database: %v", r)
+		}
+	}()
 	db, err := pebble.Open(s.o.Dir, s.pebbleOptions(s.lock))
 	if err != nil {
 		return err
@@ -146,17 +157,18 @@ func (s *Spool) checkFormat() error {
 }
 
 // Close ends the spool: it waits for what is under way and makes all of it durable. While
-// the disk is full that cannot be waited for, and Close leaves everything to the end of
-// the process and the next start.
+// the disk is full, or where the spool has failed, that cannot be waited for, and Close
+// leaves everything to the end of the process and the next start.
 func (s *Spool) Close() error {
-	s.life.RLock()
-	closed := s.closed
-	s.life.RUnlock()
-	if closed {
-		return nil
-	}
-	if err := s.disk.check(); err != nil {
+	if err := s.close(); err != nil {
 		return fmt.Errorf("close the spool in %s: %w", s.o.Dir, err)
+	}
+	return nil
+}
+
+func (s *Spool) close() error {
+	if err := cmp.Or(s.broken(), s.disk.check()); err != nil {
+		return err
 	}
 	s.life.Lock()
 	defer s.life.Unlock()
@@ -164,18 +176,15 @@ func (s *Spool) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.using.Wait()
 	close(s.stop)
 	<-s.ended
-	var errs []error
-	if s.unsynced.Load() && s.broken() == nil {
-		errs = append(errs, s.db.LogData([]byte{recordVersion}, pebble.Sync))
+	var err error
+	if s.unsynced.Load() {
+		err = s.db.LogData([]byte{recordVersion}, pebble.Sync)
 	}
 	close(s.disk.stop)
-	errs = append(errs, s.db.Close(), s.lock.Close())
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("close the spool in %s: %w", s.o.Dir, err)
-	}
-	return nil
+	return errors.Join(err, s.db.Close(), s.lock.Close())
 }
 
 // Failed is closed when the spool can no longer write and only a new start helps.
@@ -205,15 +214,16 @@ func (s *Spool) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.life.RLock()
+	s.life.Lock()
+	defer s.life.Unlock()
 	if s.closed {
-		s.life.RUnlock()
 		return errClosed
 	}
+	s.using.Add(1)
 	return nil
 }
 
-func (s *Spool) leave() { s.life.RUnlock() }
+func (s *Spool) leave() { s.using.Done() }
 
 // get returns a copy of a value.
 func (s *Spool) get(key []byte) ([]byte, error) { return s.appendValue(nil, key) }

@@ -57,24 +57,33 @@ func (s *Spool) write(ctx context.Context, b *pebble.Batch, o *pebble.WriteOptio
 	if err := s.enter(ctx); err != nil {
 		return false, errors.Join(err, b.Close())
 	}
+	defer s.leave()
+	return s.applyUnless(full, b, o, late)
+}
+
+// applyUnless applies a batch, and gives up on it when the disk is full, if the caller
+// minds, or the spool fails. The caller is inside enter.
+func (s *Spool) applyUnless(full <-chan struct{}, b *pebble.Batch, o *pebble.WriteOptions, late func(error)) (abandoned bool, err error) {
 	result := make(chan error)
 	given := make(chan struct{})
-	go func() {
-		defer s.leave()
+	s.using.Go(func() {
 		err := s.apply(b, o)
 		select {
 		case result <- err:
 		case <-given:
 			late(err)
 		}
-	}()
+	})
 	select {
 	case err := <-result:
 		return false, err
 	case <-full:
-		close(given)
-		return true, relay.StorageFull(errFull)
+		err = relay.StorageFull(errFull)
+	case <-s.failed:
+		err = s.broken()
 	}
+	close(given)
+	return true, err
 }
 
 // background makes durable what was written without a sync, and minds the disk.

@@ -1,0 +1,27 @@
+package spool
+
+import (
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Keys gives the keys of a space, for tests.
+func (s *Spool) Keys(space byte) ([][]byte, error) {
+	return s.keys([]byte{space}, after([]byte{space}))
+}
+
+// Overwrite replaces a record, as a fault of ours or the disk's would.
+func (s *Spool) Overwrite(key, value []byte) error { return s.db.Set(key, value, pebble.Sync) }
+
+// Flush writes what is in memory to tables.
+func (s *Spool) Flush() error { return s.db.Flush() }
+
+// Metrics are Pebble's.
+func (s *Spool) Metrics() *pebble.Metrics { return s.db.Metrics() }
+
+// RetryEvery sets how long a write waits before it tries a full disk again.
+func (o Options) RetryEvery(d time.Duration) Options {
+	o.retry = d
+	return o
+}
