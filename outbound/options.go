@@ -194,19 +194,37 @@ func serverAddress(text string) (string, error) {
 	return addr.String(), nil
 }
 
-// hostLookup returns the default look-up of smart-host names.
+// hostLookup returns the default look-up of smart-host names: with each of the configured
+// servers until one knows, or as the system does it.
 func hostLookup(o DNSOptions) func(context.Context, string) ([]netip.Addr, error) {
-	r := net.DefaultResolver
-	if len(o.Servers) > 0 {
-		r = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			server, err := serverAddress(o.Servers[0])
-			if err != nil {
-				return nil, err
-			}
-			return new(net.Dialer).DialContext(ctx, network, server)
-		}}
+	if len(o.Servers) == 0 {
+		return func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
 	}
 	return func(ctx context.Context, host string) ([]netip.Addr, error) {
-		return r.LookupNetIP(ctx, "ip", host)
+		var faults []error
+		for _, server := range o.Servers {
+			addrs, err := lookupAt(ctx, server, host, o.Timeout)
+			var fault *net.DNSError
+			if err == nil || errors.As(err, &fault) && fault.IsNotFound {
+				return addrs, err
+			}
+			faults = append(faults, err)
+		}
+		return nil, errors.Join(faults...)
 	}
+}
+
+func lookupAt(ctx context.Context, server, host string, timeout time.Duration) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		address, err := serverAddress(server)
+		if err != nil {
+			return nil, err
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}}
+	return r.LookupNetIP(ctx, "ip", host)
 }

@@ -110,6 +110,9 @@ func (c *dnsClient) lookup(ctx context.Context, q question) (answer, error) {
 	for range resolverRounds {
 		var silent []string
 		for _, server := range servers {
+			if err := ctx.Err(); err != nil {
+				return answer{}, err
+			}
 			reply, err := c.exchange(ctx, request, server)
 			if err != nil {
 				faults = append(faults, fmt.Errorf("ask %s: %w", server, err))
@@ -127,13 +130,27 @@ func (c *dnsClient) lookup(ctx context.Context, q question) (answer, error) {
 	return answer{}, fmt.Errorf("look up %s %s: %w", dns.TypeToString[q.qtype], q.name, errors.Join(faults...))
 }
 
+// exchange asks one server, and again over TCP where the answer did not fit.
 func (c *dnsClient) exchange(ctx context.Context, request *dns.Msg, server string) (*dns.Msg, error) {
-	if err := ctx.Err(); err != nil {
+	reply, err := c.exchangeOver(ctx, c.udp, request, server)
+	if err == nil && reply.Truncated {
+		reply, err = c.exchangeOver(ctx, c.tcp, request, server)
+	}
+	return reply, err
+}
+
+// exchangeOver closes the connection when the context ends, because the library looks at the
+// context's deadline alone.
+func (c *dnsClient) exchangeOver(ctx context.Context, client *dns.Client, request *dns.Msg, server string) (*dns.Msg, error) {
+	co, err := client.DialContext(ctx, server)
+	if err != nil {
 		return nil, err
 	}
-	reply, _, err := c.udp.ExchangeContext(ctx, request, server)
-	if err == nil && reply.Truncated {
-		reply, _, err = c.tcp.ExchangeContext(ctx, request, server)
+	defer co.Close()
+	defer context.AfterFunc(ctx, func() { co.Close() })()
+	reply, _, err := client.ExchangeWithConnContext(ctx, request, co)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	return reply, err
 }

@@ -173,49 +173,34 @@ func limits(t *testing.T) {
 }
 
 func deadlines(t *testing.T) {
-	const short = 30 * time.Millisecond
-	impatient := func(o *outbound.Options) {
-		o.Timeouts = outbound.Timeouts{
-			Connect: short, Greeting: short, Hello: short, Mail: short, Rcpt: short, Data: short,
-			Block: short, Dot: short, Quit: short,
-		}
-	}
-	hang := outboundtest.Action{Hang: true}
-	trickle := outboundtest.Action{Trickle: short / 4}
-	for _, phase := range []outboundtest.Phase{outboundtest.Greeting, outboundtest.EHLO} {
-		t.Run(string(phase), func(t *testing.T) {
-			t.Parallel()
-			for _, a := range []outboundtest.Action{hang, trickle} {
-				p := outboundtest.NewPeer(t, outboundtest.Script{On: outboundtest.At(phase, a)})
-				if r := dialFault(t, smart(t, impatient, p)); r.Enhanced != (relay.EnhancedCode{4, 4, 2}) {
-					t.Errorf("reply = %s, want 4.4.2", r)
-				}
-			}
-		})
-	}
-	big := strings.Repeat("0123456789abcdef\r\n", 1<<19)
+	const short = 50 * time.Millisecond
+	hang, trickle := outboundtest.Action{Hang: true}, outboundtest.Action{Trickle: short / 4}
+	big := strings.Repeat("0123456789abcdef\r\n", 1<<19) // more than the sockets hold
 	for _, tt := range []struct {
-		phase outboundtest.Phase
-		body  string
-		want  string
+		phase   outboundtest.Phase
+		timeout func(*outbound.Timeouts) *time.Duration
+		body    string
+		want    string // "" where Dial fails
+		actions []outboundtest.Action
 	}{
-		{outboundtest.MAIL, "x\r\n", "451 setback"},
-		{outboundtest.RCPT, "x\r\n", "451 setback"},
-		{outboundtest.DATA, "x\r\n", "451 setback"},
-		{outboundtest.Body, big, "451 setback"},
-		{outboundtest.Dot, "x\r\n", "451 ambiguous"},
+		{outboundtest.Greeting, func(t *outbound.Timeouts) *time.Duration { return &t.Greeting }, "", "", []outboundtest.Action{hang, trickle}},
+		{outboundtest.EHLO, func(t *outbound.Timeouts) *time.Duration { return &t.Hello }, "", "", []outboundtest.Action{hang, trickle}},
+		{outboundtest.MAIL, func(t *outbound.Timeouts) *time.Duration { return &t.Mail }, "x\r\n", "451 setback", []outboundtest.Action{hang, trickle}},
+		{outboundtest.RCPT, func(t *outbound.Timeouts) *time.Duration { return &t.Rcpt }, "x\r\n", "451 setback", []outboundtest.Action{hang, trickle}},
+		{outboundtest.DATA, func(t *outbound.Timeouts) *time.Duration { return &t.Data }, "x\r\n", "451 setback", []outboundtest.Action{hang, trickle}},
+		{outboundtest.Body, func(t *outbound.Timeouts) *time.Duration { return &t.Block }, big, "451 setback", []outboundtest.Action{hang}},
+		{outboundtest.Dot, func(t *outbound.Timeouts) *time.Duration { return &t.Dot }, "x\r\n", "451 ambiguous", []outboundtest.Action{hang, trickle}},
 	} {
 		t.Run(string(tt.phase), func(t *testing.T) {
 			t.Parallel()
-			for _, a := range []outboundtest.Action{hang, trickle} {
-				if tt.phase == outboundtest.Body && !a.Hang {
-					continue // nothing is said there
-				}
+			for _, a := range tt.actions {
 				p := outboundtest.NewPeer(t, outboundtest.Script{On: outboundtest.At(tt.phase, a)})
-				c := dial(t, smart(t, nil, p))
-				c.Close()
-				tr := smart(t, impatient, p)
-				wantCodes(t, deliver(t, dial(t, tr), transfer(tt.body, "a@to.test")), tt.want)
+				tr := smart(t, func(o *outbound.Options) { o.Timeouts.Quit, *tt.timeout(&o.Timeouts) = short, short }, p)
+				if tt.want != "" {
+					wantCodes(t, deliver(t, dial(t, tr), transfer(tt.body, "a@to.test")), tt.want)
+				} else if r := dialFault(t, tr); r.Enhanced != (relay.EnhancedCode{4, 4, 2}) {
+					t.Errorf("reply = %s, want 4.4.2", r)
+				}
 			}
 		})
 	}

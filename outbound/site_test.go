@@ -62,6 +62,7 @@ func hostRows() []row {
 		{"C04", ownName},
 		{"C05", oddDomains},
 		{"C06", smartHosts},
+		{"C06/servers", smartServers},
 		{"C07", bigAnswers},
 		{"C07/servers", failover},
 		{"C08", renewal},
@@ -119,7 +120,8 @@ func verdicts(t *testing.T) {
 	d.Fail("broken.test", outboundtest.Fault{Rcode: dns.RcodeServerFailure})
 	d.Fail("refused.test", outboundtest.Fault{Rcode: dns.RcodeRefused})
 	d.Fail("silent.test", outboundtest.Fault{Silent: true})
-	tr := internet(t, d, func(o *outbound.Options) { o.DNS.Timeout = 50 * time.Millisecond })
+	tr := internet(t, d, nil)
+	impatient := internet(t, d, func(o *outbound.Options) { o.DNS.Timeout = 50 * time.Millisecond })
 	for _, tt := range []struct{ domain, want string }{
 		{"implicit.test", ""},
 		{"IMPLICIT.test", ""},
@@ -139,6 +141,10 @@ func verdicts(t *testing.T) {
 	} {
 		t.Run(tt.domain, func(t *testing.T) {
 			t.Parallel()
+			tr := tr
+			if tt.domain == "silent.test" {
+				tr = impatient
+			}
 			_, err := tr.Resolve(t.Context(), relay.Destination{Route: routeMX, Domain: tt.domain})
 			if tt.want == "" {
 				if err != nil {
@@ -218,6 +224,39 @@ func smartHosts(t *testing.T) {
 	}
 }
 
+// Names of smart hosts are asked of the configured servers, one after the other.
+func smartServers(t *testing.T) {
+	bad, good := outboundtest.NewDNS(t), outboundtest.NewDNS(t, "smtp.test. 60 IN A 192.0.2.1")
+	bad.Fail("", outboundtest.Fault{Rcode: dns.RcodeServerFailure})
+	for _, tt := range []struct{ host, want string }{{"smtp.test", ""}, {"gone.test", "451 4.3.5"}} {
+		tr := smart(t, func(o *outbound.Options) {
+			o.Routes[0].Hosts, o.DNS.Servers = []string{tt.host}, []string{bad.Addr(), good.Addr()}
+		})
+		_, err := tr.Resolve(t.Context(), relay.Destination{Route: routeSmart})
+		if err == nil != (tt.want == "") || err != nil && !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %q", tt.host, err, tt.want)
+		}
+	}
+}
+
+// A look-up ends with its context, however patient it is with the server.
+func TestResolveStops(t *testing.T) {
+	t.Parallel()
+	d := outboundtest.NewDNS(t)
+	d.Fail("", outboundtest.Fault{Silent: true})
+	tr := internet(t, d, func(o *outbound.Options) { o.DNS.Timeout = time.Hour })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := tr.Resolve(ctx, relay.Destination{Route: routeMX, Domain: "to.test"})
+		done <- err
+	}()
+	cancel()
+	if r := asReply(t, <-done); !r.Temporary() {
+		t.Errorf("reply = %s, want temporary", r)
+	}
+}
+
 func bigAnswers(t *testing.T) {
 	d := outboundtest.NewDNS(t, "cut.test. 60 IN MX 10 mx.test.", "mx.test. 60 IN A 192.0.2.1")
 	d.Fail("cut.test", outboundtest.Fault{Truncate: true})
@@ -242,7 +281,7 @@ func failover(t *testing.T) {
 		bad, good := outboundtest.NewDNS(t, records...), outboundtest.NewDNS(t, records...)
 		bad.Fail("", fault)
 		list := dialled(t, bad, "to.test", func(o *outbound.Options) {
-			o.DNS.Servers, o.DNS.Timeout = []string{bad.Addr(), good.Addr()}, 50*time.Millisecond
+			o.DNS.Servers, o.DNS.Timeout = []string{bad.Addr(), good.Addr()}, 300*time.Millisecond
 		})
 		if len(list) != 1 {
 			t.Errorf("dialled %v", list)

@@ -5,9 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"postrider/relay"
 )
+
+// smartTimeout bounds the look-up of one smart host: the system's resolver has timeouts of its
+// own, per server and attempt.
+const smartTimeout = 30 * time.Second
 
 // resolveSmart looks up a route's smart hosts. They are the operator's word: whatever is
 // wrong with them is temporary, and no mail bounces for it (conformance C06).
@@ -38,7 +43,7 @@ func (t *Transport) smartAddrs(ctx context.Context, h Host) ([]netip.Addr, error
 	if h.Addr.IsValid() {
 		return []netip.Addr{h.Addr}, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*t.o.DNS.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, smartTimeout)
 	defer cancel()
 	addrs, err := t.o.LookupHost(ctx, h.Name)
 	if err != nil {

@@ -76,17 +76,6 @@ func freshAfterTLS(t *testing.T) {
 		return outboundtest.Action{}
 	}})
 	tr := smart(t, func(o *outbound.Options) { o.Routes[0].TLS = outbound.TLSEncrypt }, p)
-	// The injected bytes break the handshake, as they should: they are not TLS.
-	_, err := tr.Dial(t.Context(), resolve(t, tr, relay.Destination{Route: routeSmart}))
-	if err == nil {
-		wantCodes(t, deliver(t, dial(t, tr), transfer("x\r\n", "a@to.test")), "250")
-	}
-	p.SetScript(outboundtest.Script{TLS: config, On: func(e outboundtest.Event) outboundtest.Action {
-		if e.Phase == outboundtest.EHLO && e.N == 1 {
-			return outboundtest.Action{Reply: "250-peer\r\n250-STARTTLS\r\n250 SIZE 1\r\n"}
-		}
-		return outboundtest.Action{}
-	}})
 	wantCodes(t, deliver(t, dial(t, tr), transfer("x\r\n", "a@to.test")), "250")
 }
 

@@ -82,7 +82,7 @@ type Action struct {
 	Hang bool
 	// Drop closes the connection, after Reply where there is one. The usual reply is not sent.
 	Drop bool
-	// After is how much of the message is read before Hang or Drop; only at Body.
+	// After is how much of the message is read before Reply and Hang or Drop; only at Body.
 	After int
 }
 

@@ -294,6 +294,9 @@ func (s *session) body() bool {
 	a := s.ask(Body, "")
 	if a.Hang || a.Drop {
 		io.CopyN(io.Discard, s.in, int64(a.After))
+		if a.Reply != "" {
+			s.say(a.Reply)
+		}
 		return s.stop(a)
 	}
 	raw, err := s.readRaw()
