@@ -15,6 +15,7 @@ func bytesBeforeBanner(t *testing.T) {
 	h := newHouse(t).open()
 	c := h.dial() // nobody serves yet, so the bytes are there before the banner
 	c.send("EHLO client.example\r\n")
+	c.conn.(interface{ CloseWrite() error }).CloseWrite()
 	h.run()
 	c.talk(`
 		S: 554 5.5.0 Client spoke before the greeting
