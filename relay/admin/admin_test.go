@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,11 +16,37 @@ import (
 	"postrider/relay/relaytest"
 )
 
+// Profiles are for the owner of the socket alone.
+func TestSocketOnly(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 0)
+	for path, want := range map[string]int{"/healthz": 200, "/debug/pprof/": 403, "/v1/queue": 200} {
+		resp, err := http.Get("http://" + s.addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: got %d, want %d", path, resp.StatusCode, want)
+		}
+	}
+	dial := func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", s.socket) }
+	resp, err := (&http.Client{Transport: &http.Transport{DialContext: dial}}).Get("http://relay/debug/pprof/goroutine?debug=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Errorf("over the socket: got %d", resp.StatusCode)
+	}
+}
+
 // serving is an admin server over a spool with some mail and a scheduler that does not run.
 type serving struct {
 	spool  relay.Spool
 	client *admin.Client
 	socket string
+	addr   string
 	ids    []relay.ID
 }
 
@@ -54,6 +81,7 @@ func serve(t *testing.T, messages int) *serving {
 		}
 	})
 	s.client = admin.NewClient(s.socket)
+	s.addr = server.Addr().String()
 	return s
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -32,6 +33,17 @@ type Server struct {
 	o         Options
 	listeners []net.Listener
 	http      http.Server
+}
+
+// socketOnly marks what is for the owner of the socket alone.
+func socketOnly(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if addr, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr); addr == nil || addr.Network() != "unix" {
+			refuse(w, http.StatusForbidden, errors.New("only over the admin socket"))
+			return
+		}
+		h(w, r)
+	}
 }
 
 // stopTime is how long requests under way have when the server stops.
@@ -135,6 +147,9 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/queue", s.queue)
 	mux.HandleFunc("GET /v1/queue/{id}", s.message)
 	mux.HandleFunc("GET /v1/destinations", s.destinations)
+	mux.HandleFunc("GET /debug/pprof/", socketOnly(pprof.Index))
+	mux.HandleFunc("GET /debug/pprof/profile", socketOnly(pprof.Profile))
+	mux.HandleFunc("GET /debug/pprof/trace", socketOnly(pprof.Trace))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	return mux
 }
