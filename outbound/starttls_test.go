@@ -2,6 +2,7 @@ package outbound_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"strings"
 	"testing"
 
@@ -112,6 +113,38 @@ func credentialsNeedTLS(t *testing.T) {
 			}
 			if got := verbs(p.Sessions()[0]); strings.Contains(got, "AUTH") {
 				t.Errorf("commands = %q", got)
+			}
+		})
+	}
+}
+
+// Port 465 speaks TLS before anything else, at every level but none.
+func TestImplicitTLS(t *testing.T) {
+	t.Parallel()
+	config, roots := outboundtest.NewCertificate(t, "smtp.test")
+	_, otherRoots := outboundtest.NewCertificate(t, "smtp.test")
+	for _, tt := range []struct {
+		name  string
+		roots *x509.CertPool
+		want  string
+	}{{"good", roots, ""}, {"certificate of another", otherRoots, "4.7.5"}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := outboundtest.NewPeer(t, outboundtest.Script{TLS: config, ImplicitTLS: true})
+			tr := smart(t, func(o *outbound.Options) {
+				toElsewhere(o, p)
+				o.Routes[0].Hosts = []string{"smtp.test:465"}
+				o.Routes[0].TLS, o.RootCAs = outbound.TLSVerify, tt.roots
+			})
+			if tt.want != "" {
+				if r := dialFault(t, tr); r.Enhanced.String() != tt.want {
+					t.Errorf("reply = %s, want %s", r, tt.want)
+				}
+				return
+			}
+			a := deliver(t, dial(t, tr), transfer("x\r\n", "a@to.test"))
+			if wantCodes(t, a, "250"); a.TLS == "" || !p.Sessions()[0].TLS {
+				t.Errorf("TLS = %q, session %+v", a.TLS, p.Sessions()[0])
 			}
 		})
 	}

@@ -140,27 +140,23 @@ func (x *transaction) drain() {
 		return
 	}
 	deadline := x.within(x.c.t.o.Timeouts.Rcpt)
-	for range x.group {
-		if !x.drained(deadline) {
+	var a answerLines
+	for range len(x.group) + 1 {
+		var err error
+		if a, err = x.c.readBy(deadline); err != nil || a.code == 421 {
+			x.over()
 			return
 		}
 	}
-	a, err := x.c.readBy(deadline)
-	switch {
-	case err != nil || a.code == 421:
-		x.c.abandon()
-	case a.code == 354:
+	if a.code == 354 {
 		x.loneDot()
 	}
 }
 
-func (x *transaction) drained(deadline time.Time) bool {
-	a, err := x.c.readBy(deadline)
-	if err != nil || a.code == 421 {
-		x.c.abandon()
-		return false
-	}
-	return true
+// over ends a session that broke or was closed when everything had been decided.
+func (x *transaction) over() {
+	x.a.Setback = true
+	x.c.abandon()
 }
 
 // rcpt collects the replies about the recipients, strictly in order. In flight together,
@@ -226,7 +222,7 @@ func (x *transaction) loneDot() {
 	x.c.dirty = true
 	a, err := x.c.command(".", x.c.t.o.Timeouts.Dot)
 	if err != nil || a.code == 421 {
-		x.c.abandon()
+		x.over()
 	}
 }
 
