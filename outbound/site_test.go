@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"postrider/outbound"
 	"postrider/outbound/outboundtest"
 	"postrider/relay"
@@ -117,8 +115,8 @@ func verdicts(t *testing.T) {
 		"us.test. 60 IN MX 10 relay.test.",
 		"relay.test. 60 IN A 192.0.2.9",
 	)
-	d.Fail("broken.test", outboundtest.Fault{Rcode: dns.RcodeServerFailure})
-	d.Fail("refused.test", outboundtest.Fault{Rcode: dns.RcodeRefused})
+	d.Fail("broken.test", outboundtest.Fault{Rcode: outboundtest.ServFail})
+	d.Fail("refused.test", outboundtest.Fault{Rcode: outboundtest.Refused})
 	d.Fail("silent.test", outboundtest.Fault{Silent: true})
 	tr := internet(t, d, nil)
 	impatient := internet(t, d, func(o *outbound.Options) { o.DNS.Timeout = 50 * time.Millisecond })
@@ -227,7 +225,7 @@ func smartHosts(t *testing.T) {
 // Names of smart hosts are asked of the configured servers, one after the other.
 func smartServers(t *testing.T) {
 	bad, good := outboundtest.NewDNS(t), outboundtest.NewDNS(t, "smtp.test. 60 IN A 192.0.2.1")
-	bad.Fail("", outboundtest.Fault{Rcode: dns.RcodeServerFailure})
+	bad.Fail("", outboundtest.Fault{Rcode: outboundtest.ServFail})
 	for _, tt := range []struct{ host, want string }{{"smtp.test", ""}, {"gone.test", "451 4.3.5"}} {
 		tr := smart(t, func(o *outbound.Options) {
 			o.Routes[0].Hosts, o.DNS.Servers = []string{tt.host}, []string{bad.Addr(), good.Addr()}
@@ -263,7 +261,7 @@ func bigAnswers(t *testing.T) {
 	if list := dialled(t, d, "cut.test", nil); len(list) != 1 {
 		t.Errorf("dialled %v", list)
 	}
-	if n := d.QueriesOver("tcp", "cut.test", dns.TypeMX); n != 1 {
+	if n := d.QueriesOver("tcp", "cut.test", outboundtest.TypeMX); n != 1 {
 		t.Errorf("%d questions over TCP, want 1", n)
 	}
 	for i := range 200 {
@@ -277,7 +275,7 @@ func bigAnswers(t *testing.T) {
 
 func failover(t *testing.T) {
 	records := []string{"to.test. 60 IN MX 10 mx.test.", "mx.test. 60 IN A 192.0.2.1"}
-	for _, fault := range []outboundtest.Fault{{Rcode: dns.RcodeServerFailure}, {Silent: true}} {
+	for _, fault := range []outboundtest.Fault{{Rcode: outboundtest.ServFail}, {Silent: true}} {
 		bad, good := outboundtest.NewDNS(t, records...), outboundtest.NewDNS(t, records...)
 		bad.Fail("", fault)
 		list := dialled(t, bad, "to.test", func(o *outbound.Options) {

@@ -30,9 +30,19 @@ type question struct {
 	net   string
 }
 
+// The types of records to count questions for, and the codes to fail with, so that tests need
+// no DNS library of their own.
+const (
+	TypeMX   = dns.TypeMX
+	TypeA    = dns.TypeA
+	TypeAAAA = dns.TypeAAAA
+	ServFail = dns.RcodeServerFailure
+	Refused  = dns.RcodeRefused
+)
+
 // Fault is how a DNS server misbehaves. Fields combine where that makes sense.
 type Fault struct {
-	// Rcode is answered instead of data: dns.RcodeServerFailure, dns.RcodeRefused.
+	// Rcode is answered instead of data: ServFail, Refused.
 	Rcode int
 	// Silent gives no answer at all.
 	Silent bool
@@ -123,7 +133,7 @@ func (d *DNS) SetMinimum(seconds uint32) {
 	d.minimum = seconds
 }
 
-// Queries says how often a name's records of a type (dns.TypeMX) were asked for, over UDP and TCP.
+// Queries says how often a name's records of a type (TypeMX) were asked for, over UDP and TCP.
 func (d *DNS) Queries(name string, qtype uint16) int {
 	return d.QueriesOver("udp", name, qtype) + d.QueriesOver("tcp", name, qtype)
 }
