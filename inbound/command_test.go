@@ -3,7 +3,6 @@ package inbound_test
 import (
 	"errors"
 	"net"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -95,22 +94,11 @@ func longCommand(t *testing.T) {
 	c.send(within + "x\r\n")
 	c.talk("S: 500 5.5.2 Command line too long")
 
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	chunk := []byte(strings.Repeat("MAIL FROM:<", 1<<16))
-	for range 64 {
-		if _, err := c.conn.Write(chunk); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c.send("\r\n")
-	c.talk("S: 500 5.5.2 Command line too long")
-	runtime.ReadMemStats(&after)
-	// Other tests allocate meanwhile; the line has 46 MB.
-	if got := after.TotalAlloc - before.TotalAlloc; got > 40<<20 {
-		t.Errorf("a line of %d bytes made %d bytes of garbage", 64*len(chunk), got)
-	}
-	c.talk("C: NOOP\nS: 250 2.0.0 I have successfully done nothing")
+	c.send(strings.Repeat("MAIL FROM:<", 1<<16) + "\r\n")
+	c.talk(`
+		S: 500 5.5.2 Command line too long
+		C: NOOP
+		S: 250 2.0.0 I have successfully done nothing`)
 }
 
 func manyErrors(t *testing.T) {

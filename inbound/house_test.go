@@ -49,10 +49,12 @@ func newHouse(t testing.TB) *house {
 	return h
 }
 
-func (h *house) receive() {
+func (h *house) receive() { h.receiveInto(h.spool, h.observer) }
+
+func (h *house) receiveInto(spool relay.Spool, observer relay.Observer) {
 	h.t.Helper()
 	receiver, err := relay.NewReceiver(relay.ReceiverOptions{
-		Hostname: "mx.example.com", Spool: h.spool, Policy: h.policy, Observer: h.observer,
+		Hostname: "mx.example.com", Spool: spool, Policy: h.policy, Observer: observer,
 		MessageSize: h.options.Limits.MessageSize, Recipients: h.options.Limits.Recipients,
 		IDs: relay.NewIDs(time.Now, rand.Reader), Now: time.Now,
 	})
@@ -65,7 +67,9 @@ func (h *house) receive() {
 // open binds the server, without running it.
 func (h *house) open() *house {
 	h.t.Helper()
-	h.receive()
+	if h.options.Receiver == nil {
+		h.receive()
+	}
 	server, err := inbound.New(h.options)
 	if err != nil {
 		h.t.Fatal(err)
