@@ -26,7 +26,7 @@ var ErrNoMount = errors.New("cannot mount a file system here")
 // times slower than such a spool is elsewhere, and all its blocks are written beforehand.
 func NewDisk(dir string, size int64) (*Disk, error) {
 	d := &Disk{Dir: filepath.Join(dir, "disk"), image: filepath.Join(dir, "disk.img")}
-	return d, d.mount(
+	return d.mount(
 		[]string{"dd", "if=/dev/zero", "of=" + d.image, "bs=1M", fmt.Sprintf("count=%d", size>>20), "status=none"},
 		[]string{"mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0", d.image},
 		[]string{"mount", "-o", "loop,nodiscard,relatime", d.image, d.Dir},
@@ -36,22 +36,23 @@ func NewDisk(dir string, size int64) (*Disk, error) {
 // NewRAMDisk mounts a file system in memory below the folder, with room for size bytes.
 func NewRAMDisk(dir string, size int64) (*Disk, error) {
 	d := &Disk{Dir: filepath.Join(dir, "disk")}
-	return d, d.mount([]string{"mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", size), "postrider", d.Dir})
+	return d.mount([]string{"mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", size), "postrider", d.Dir})
 }
 
-func (d *Disk) mount(commands ...[]string) error {
+// mount runs the commands that make and mount the disk.
+func (d *Disk) mount(commands ...[]string) (*Disk, error) {
 	if os.Getuid() != 0 {
-		return ErrNoMount
+		return nil, ErrNoMount
 	}
 	if err := os.MkdirAll(d.Dir, 0o755); err != nil {
-		return err
+		return nil, err
 	}
 	for _, args := range commands {
 		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-			return errors.Join(fmt.Errorf("%w: %s: %w: %s", ErrNoMount, strings.Join(args, " "), err, out), d.remove())
+			return nil, errors.Join(fmt.Errorf("%w: %s: %w: %s", ErrNoMount, strings.Join(args, " "), err, out), d.remove())
 		}
 	}
-	return nil
+	return d, nil
 }
 
 // Free is how many bytes are left.

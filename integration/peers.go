@@ -35,8 +35,8 @@ func FreePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// awaitGreeting waits until an SMTP server greets on the address.
-func awaitGreeting(ctx context.Context, addr string) error {
+// awaitGreeting waits until the process greets as an SMTP server on the address.
+func awaitGreeting(ctx context.Context, p *Process, addr string) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -45,6 +45,8 @@ func awaitGreeting(ctx context.Context, addr string) error {
 		}
 		select {
 		case <-tick.C:
+		case <-p.Done():
+			return fmt.Errorf("%s ended: %w; it said:\n%s", p.cmd.Path, p.err, strings.Join(p.Lines(), "\n"))
 		case <-ctx.Done():
 			return fmt.Errorf("no SMTP server on %s: %w", addr, ctx.Err())
 		}
@@ -111,7 +113,7 @@ func StartSMTPSink(ctx context.Context) (*SMTPSink, error) {
 	if s.Process, err = Start(cmd, nil); err != nil {
 		return nil, err
 	}
-	if err := awaitGreeting(ctx, s.addr); err != nil {
+	if err := awaitGreeting(ctx, s.Process, s.addr); err != nil {
 		s.Kill()
 		return nil, err
 	}

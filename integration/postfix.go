@@ -140,7 +140,7 @@ func (p *Postfix) Start(ctx context.Context) error {
 	if p.Process, err = Start(cmd, nil); err != nil {
 		return err
 	}
-	if err := awaitGreeting(ctx, p.addr); err != nil {
+	if err := awaitGreeting(ctx, p.Process, p.addr); err != nil {
 		p.Kill()
 		return fmt.Errorf("%w\n%s", err, p.Log())
 	}

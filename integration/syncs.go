@@ -2,62 +2,50 @@ package integration
 
 import (
 	"bufio"
-	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
-	"strconv"
-	"strings"
 	"time"
 )
 
-// SyncCounter counts the fsyncs of processes from outside, with strace.
-type SyncCounter struct {
-	*Process
-	file string
+// SyncTrace counts the fsyncs of a process and of its children from outside, with strace. Only
+// these calls are stopped at, so everything else runs at its usual speed.
+type SyncTrace struct {
+	file  string
+	delay time.Duration
 }
 
-// syncCall is the beginning of a call in strace's output; "resumed" lines are the ends of
-// calls that were counted already.
+// syncCall is the beginning of a call in strace's output; the end of one that was
+// interrupted by another thread's has no parenthesis after the name.
 var syncCall = regexp.MustCompile(`\b(fsync|fdatasync)\(`)
 
-// CountSyncs attaches to the processes and to all that they start. A delay is added to each
-// fsync, to be like a disk for which it is not free; 0 adds none.
-func CountSyncs(ctx context.Context, dir string, delay time.Duration, pids ...int) (*SyncCounter, error) {
-	file, err := os.CreateTemp(dir, "strace")
-	if err != nil {
-		return nil, err
-	}
-	file.Close()
-	c := &SyncCounter{file: file.Name()}
-	args := []string{"-f", "-o", c.file, "-e", "trace=fsync,fdatasync"}
-	if delay > 0 {
-		args = append(args, "-e", fmt.Sprintf("inject=fsync,fdatasync:delay_enter=%d", delay.Microseconds()))
-	}
-	for _, pid := range pids {
-		args = append(args, "-p", strconv.Itoa(pid))
-	}
-	if c.Process, err = Start(exec.Command("strace", args...), nil); err != nil {
-		return nil, err
-	}
-	for _, pid := range pids {
-		attached := fmt.Sprintf("Process %d attached", pid)
-		_, err := c.Await(ctx, attached, func(line string) bool { return strings.Contains(line, attached) })
-		if err != nil {
-			c.Kill()
-			return nil, err
-		}
-	}
-	return c, nil
+// NewSyncTrace writes its notes into the folder. The delay is added to each fsync, to be
+// like a disk for which it is not free; 0 adds none.
+func NewSyncTrace(dir string, delay time.Duration) *SyncTrace {
+	return &SyncTrace{file: filepath.Join(dir, "strace"), delay: delay}
 }
 
-// Stop detaches and gives the number of fsyncs.
-func (c *SyncCounter) Stop() (int, error) {
-	if _, err := c.Process.Stop(); err != nil {
-		return 0, err
+// Wrap makes the command run under the trace. It keeps its process id.
+func (s *SyncTrace) Wrap(cmd *exec.Cmd) {
+	args := []string{"strace", "-D", "-f", "-qq", "--seccomp-bpf", "-o", s.file, "-e", "trace=fsync,fdatasync"}
+	if s.delay > 0 {
+		args = append(args, "-e", fmt.Sprintf("inject=fsync,fdatasync:delay_enter=%d", s.delay.Microseconds()))
 	}
-	f, err := os.Open(c.file)
+	args = append(args, "--", cmd.Path)
+	cmd.Args = append(args, cmd.Args[1:]...)
+	cmd.Path, cmd.Err = exec.LookPath("strace")
+}
+
+// Count is the number of fsyncs so far.
+func (s *SyncTrace) Count() (int, error) {
+	f, err := os.Open(s.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
 	if err != nil {
 		return 0, err
 	}
