@@ -71,6 +71,8 @@ func (f *file) composeDelivery(c *Config) {
 		Hostname: f.Hostname,
 		DNS:      outbound.DNSOptions{Servers: f.DNS.Servers, Trusted: f.DNS.Trusted, AllowLoopback: f.DNS.AllowLoopback},
 		MXPort:   d.MXPort, MessagesPerConnection: d.MessagesPerConnection,
+		// The scheduler closes what has rested for delivery.idle; until then it is to be used.
+		IdleTimeout: max(time.Minute, time.Duration(d.Idle)),
 	}
 	c.Scheduler = relay.SchedulerOptions{
 		Hostname: f.Hostname,

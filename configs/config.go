@@ -16,7 +16,7 @@ import (
 )
 
 // maxFile bounds the configuration file, in bytes.
-const maxFile = 4 << 20
+const maxFile = 1 << 20
 
 // Config is a configuration that was found good: the Options of every package, with
 // what is configured filled in. What else they need, such as clocks and each other, is
@@ -98,7 +98,7 @@ func (c *Config) check(r *report) {
 		var fault *policy.FieldError
 		switch {
 		case !errors.As(err, &fault):
-			r.fault("", "%s", err)
+			r.at(place{}, "%s", err)
 		case fault.Path == "hostname": // was looked at before
 		case fault.Column > 0:
 			r.inside(fault.Path, c.expression(fault.Path), fault.Line, fault.Column, fault.Err)

@@ -103,10 +103,8 @@ func TestExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, route := range c.Outbound.Routes {
-				if err := route.Validate(); err != nil {
-					t.Error(err)
-				}
+			if _, err := outbound.New(c.Outbound); err != nil {
+				t.Errorf("outbound: %v", err)
 			}
 		})
 	}
@@ -261,6 +259,26 @@ func TestUnreadable(t *testing.T) {
 	}
 	if _, err := load(t, strings.Repeat("#\n", 3<<20), configs.Overrides{}); err == nil || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("large: got %v", err)
+	}
+}
+
+func TestShape(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ text, want string }{
+		"long line":    {"a: " + strings.Repeat("- ", 100_000), "1:1: a line of more than 32768 bytes"},
+		"deep":         {"\na: " + strings.Repeat("[\n", 101), "102:1: brackets nested more than 100 deep"},
+		"not too deep": {"a: " + strings.Repeat("[", 99), "sequence end token ']' not found"},
+		"list":         {"- a\n- b\n", "1:1: want a mapping of keys to values"},
+		"text":         {"hello", "1:1: want a mapping of keys to values"},
+		"far right":    {"hostname: a.example # " + strings.Repeat("x", 500) + "\nrules: [" + strings.Repeat("{name: a, at: mail, accept: true}, ", 20) + "x]", "2:709: rules[20]: want a mapping"},
+	} {
+		_, err := load(t, test.text, configs.Overrides{})
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %.300v", name, err)
+		}
+		if err != nil && len(err.Error()) > 12_000 {
+			t.Errorf("%s: %d bytes about it", name, len(err.Error()))
+		}
 	}
 }
 

@@ -23,6 +23,9 @@ type decoder struct {
 
 // decode reads the file's text into f, which holds the defaults.
 func (d *decoder) decode(text []byte, f *file) {
+	if !d.checkShape() {
+		return
+	}
 	parsed, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		d.syntax(err)
@@ -36,6 +39,36 @@ func (d *decoder) decode(text []byte, f *file) {
 			d.value("", doc.Body, reflect.ValueOf(f).Elem())
 		}
 	}
+}
+
+// The bounds of a file that the YAML library, which is recursive, is given to parse.
+const (
+	maxLine  = 32 << 10
+	maxDepth = 100
+)
+
+// checkShape says whether no line is too long and no bracket too deep.
+func (d *decoder) checkShape() bool {
+	depth := 0
+	for i, line := range d.lines {
+		if len(line) > maxLine {
+			d.at(place{i + 1, 1}, "a line of more than %d bytes", maxLine)
+			return false
+		}
+		for j := range len(line) {
+			switch line[j] {
+			case '[', '{':
+				depth++
+			case ']', '}':
+				depth = max(depth-1, 0)
+			}
+			if depth > maxDepth {
+				d.at(place{i + 1, 1}, "brackets nested more than %d deep", maxDepth)
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (d *decoder) syntax(err error) {
@@ -226,6 +259,10 @@ func (d *decoder) set(text string, into reflect.Value) error {
 }
 
 func (d *decoder) expected(path string, n ast.Node, want string) {
+	if path == "" {
+		d.at(position(n), "want %s", want)
+		return
+	}
 	switch n.Type() {
 	case ast.AnchorType, ast.AliasType, ast.TagType, ast.MergeKeyType:
 		d.cannotRead(path, "anchors, aliases and tags are not for configurations")

@@ -27,16 +27,27 @@ func (f *Fault) Error() string {
 		return fmt.Sprintf("%s: %s", f.File, f.Message)
 	}
 	number := fmt.Sprint(f.Line)
+	source, column := window([]rune(f.Source), f.Column-1)
 	// Tabs are as wide in the line below as in the line itself.
-	before := []rune(f.Source)
-	before = before[:min(f.Column-1, len(before))]
+	before := slices.Clone(source[:column])
 	for i, r := range before {
 		if r != '\t' {
 			before[i] = ' '
 		}
 	}
 	return fmt.Sprintf("%s:%d:%d: %s\n  %s | %s\n  %s | %s^", f.File, f.Line, f.Column, f.Message,
-		number, f.Source, strings.Repeat(" ", len(number)), string(before))
+		number, string(source), strings.Repeat(" ", len(number)), string(before))
+}
+
+// window gives what is shown of a long line, and the column (from 0) in it.
+func window(line []rune, column int) ([]rune, int) {
+	const width = 200
+	column = min(column, len(line))
+	start := 0
+	if column > width {
+		start = column - width/2
+	}
+	return line[start:min(start+width, len(line))], column - start
 }
 
 // Faults is the error of a configuration that cannot be used: everything that is wrong
