@@ -194,7 +194,8 @@ func oddMessages() map[string]string {
 		"8 bit":              message(from+"\r\nX-Latin: \xe4\xf6", "\r\n\xe4\xf6\xfc \xc3\xa4\r\n"),
 		"long line":          message(from, "\r\n"+strings.Repeat("x", 200_000)+"\r\n"),
 		"large":              message(from, "\r\n"+strings.Repeat("line of text \r\n", 100_000)),
-		"folded":             lines("from:", " A B", "\t<"+from+">", "SUBJECT : a", " b", "  c", "", "x", ""),
+		"folded":             lines("from:", " A B", "\t<"+from+">", "SUBJECT:a", " b", "  c", "", "x", ""),
+		"obsolete space":     lines("From: "+from, "Subject : a", "", "x", ""),
 		"repeated fields":    lines("From: "+from, "Subject: 1", "Subject: 2", "To: a@b.example", "To: c@d.example", "", "x", ""),
 		"empty fields":       lines("From: "+from, "Subject:", "X:", " ", "To: ", "", "x", ""),
 		"long field":         message(from+"\r\nReferences: "+strings.Repeat("<x@y.example> ", 5000), "\r\nx\r\n"),
@@ -440,16 +441,22 @@ func TestOtherVerifier(t *testing.T) {
 		fmt.Fprintf(&published, "%s\t%s\n", name, record)
 	}
 	for name, m := range oddMessages() {
-		fields, err := s.Sign(context.Background(), strings.NewReader(m))
-		if err != nil {
-			t.Fatal(err)
+		if name == "obsolete space" {
+			continue // dkimpy does not read the syntax of RFC 5322 section 4.5
 		}
-		c := exec.Command("python3", "-c", script, published.String())
-		c.Stdin = io.MultiReader(bytes.NewReader(fields), strings.NewReader(m))
-		out, err := c.CombinedOutput()
-		if got := strings.TrimSpace(string(out)); err != nil || got != "True True" {
-			t.Errorf("%s: got %q, %v", name, got, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fields, err := s.Sign(context.Background(), strings.NewReader(m))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := exec.Command("python3", "-c", script, published.String())
+			c.Stdin = io.MultiReader(bytes.NewReader(fields), strings.NewReader(m))
+			out, err := c.CombinedOutput()
+			if got := strings.TrimSpace(string(out)); err != nil || got != "True True" {
+				t.Errorf("got %q, %v", got, err)
+			}
+		})
 	}
 }
 
