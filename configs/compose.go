@@ -39,14 +39,7 @@ func (f *file) compose() *Config {
 	if c.Admin.Socket == "" {
 		c.Admin.Socket = filepath.Join(c.Data, "admin.sock")
 	}
-	for _, l := range f.Listen {
-		c.Inbound.Listeners = append(c.Inbound.Listeners, l.compose())
-		for _, n := range l.Allow {
-			if n.IsValid() { // else it is a fault, and reported
-				c.Policy.Relay[l.Name] = append(c.Policy.Relay[l.Name], n.Prefix)
-			}
-		}
-	}
+	f.composeListeners(c)
 	for _, r := range f.Rules {
 		c.Policy.Rules = append(c.Policy.Rules, policy.Rule(r))
 	}
@@ -55,6 +48,18 @@ func (f *file) compose() *Config {
 	}
 	f.composeDelivery(c)
 	return c
+}
+
+// composeListeners gives each listener to inbound, and who may relay there to policy.
+func (f *file) composeListeners(c *Config) {
+	for _, l := range f.Listen {
+		c.Inbound.Listeners = append(c.Inbound.Listeners, l.compose())
+		for _, n := range l.Allow {
+			if n.IsValid() { // else it is a fault, and reported
+				c.Policy.Relay[l.Name] = append(c.Policy.Relay[l.Name], n.Prefix)
+			}
+		}
+	}
 }
 
 func (l *listen) compose() inbound.Listener {
