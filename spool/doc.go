@@ -16,10 +16,9 @@
 //
 // # What ends the spool
 //
-// Any other failure to write its log or its manifest (an I/O error, or a full disk that
-// only shows when a file is synced, as on NFS) leaves Pebble in a state that only a
-// new start repairs. The spool then refuses everything and closes Failed, on which
-// the process should end. Where Pebble meets such an error while it changes from one log
-// file to the next, it ends the process itself. In both cases what was committed is on
-// disk and is found by the next start.
+// Any other failure to write the log or the manifest (an I/O error, or a full disk that
+// only shows when a file is synced, as on NFS) leaves in doubt what is on disk, and only a
+// new start finds out. The spool then refuses to write, goes on reading, and closes
+// Failed, on which the process should end. What was committed is found by the next start.
+// A table that cannot be written is written again; until then its content is in the log.
 package spool

@@ -62,11 +62,11 @@ func (l logger) Errorf(format string, args ...any) {
 	l.s.o.Fault(relay.Fault{Doing: "run the spool's database", Err: fmt.Errorf(format, args...)})
 }
 
-// Fatalf is called where Pebble cannot go on: a write to its log or manifest failed. Pebble
-// expects that it does not return. It does here, because ending the process is for others
-// to decide, and it is safe because the failure is noted first: nothing is written after
-// it, and Pebble's Apply, which returns nil after a Fatalf, is not believed (see apply).
-// Where Fatalf is called for a flush or compaction, Pebble returns the error there.
+// Fatalf is called where Pebble cannot go on, and is expected not to return. Failed writes
+// do not get here (see disk.freeze), so what does is a fault in the database itself. Fatalf
+// returns, because ending the process is for others to decide, and that is safe because
+// the failure is noted first: nothing is written after it, and Pebble's Apply, which
+// returns nil after a Fatalf, is not believed (see apply).
 func (l logger) Fatalf(format string, args ...any) {
 	l.s.fail(fmt.Errorf(format, args...))
 }

@@ -267,6 +267,43 @@ func (b *breakAt) MaybeError(errorfs.Op) error {
 	return nil
 }
 
+// TestFailed breaks the disk for good: the spool says so, refuses, and still reads.
+func TestFailed(t *testing.T) {
+	t.Parallel()
+	b := &breakAt{crash: *newCrash(1<<30, 0), forGood: true}
+	s, err := spool.Open(spool.Options{Dir: "spool", FS: errorfs.Wrap(b.disk, b)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mail := newMail()
+	kept, ds := mail.message(1, 3000)
+	if err := commit(t.Context(), s, kept, ds); err != nil {
+		t.Fatal(err)
+	}
+	claimed := wantClaimed(t, s, kept)
+	b.mu.Lock()
+	b.k = b.n + 1
+	b.mu.Unlock()
+	m, ds := mail.message(1, 3000)
+	if err := commit(t.Context(), s, m, ds); !errors.Is(err, errBroken) {
+		t.Errorf("commit: got %v, want the disk's error", err)
+	}
+	<-s.Failed()
+	if err := s.Settle(t.Context(), relay.Settlement{Delivery: claimed[0]}); !errors.Is(err, errBroken) {
+		t.Errorf("settle: got %v, want the disk's error", err)
+	}
+	var r *relay.Reply
+	if err := s.Admit(0); !errors.As(err, &r) || r.Code != 451 {
+		t.Errorf("admit: got %v, want 451", err)
+	}
+	if err := whole(t.Context(), s, kept.ID); err != nil {
+		t.Errorf("read: %v", err)
+	}
+	if err := s.Close(); !errors.Is(err, errBroken) {
+		t.Errorf("close: got %v, want the disk's error", err)
+	}
+}
+
 // TestBroken fails each operation in turn. Whatever happens, nothing that was acknowledged
 // is lost, and nobody hangs.
 func TestBroken(t *testing.T) {

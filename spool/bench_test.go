@@ -1,0 +1,165 @@
+package spool_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"postrider/relay"
+	"postrider/spool"
+)
+
+// counted counts the syncs of a file system and the bytes written to it. A sync takes at
+// least as long as it is told.
+type counted struct {
+	vfs.FS
+	syncs, bytes atomic.Int64
+	sync         time.Duration
+}
+
+func (c *counted) Create(name string, w vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := c.FS.Create(name, w)
+	return &countedFile{f, c}, err
+}
+
+func (c *counted) ReuseForWrite(from, to string, w vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := c.FS.ReuseForWrite(from, to, w)
+	return &countedFile{f, c}, err
+}
+
+type countedFile struct {
+	vfs.File
+	c *counted
+}
+
+func (f *countedFile) Write(p []byte) (int, error) {
+	f.c.bytes.Add(int64(len(p)))
+	return f.File.Write(p)
+}
+
+func (f *countedFile) SyncData() error {
+	f.c.syncs.Add(1)
+	time.Sleep(f.c.sync)
+	return f.File.SyncData()
+}
+
+func (f *countedFile) Sync() error {
+	f.c.syncs.Add(1)
+	time.Sleep(f.c.sync)
+	return f.File.Sync()
+}
+
+func openCounted(b *testing.B, fs vfs.FS, sync time.Duration) (*spool.Spool, *counted) {
+	c := &counted{FS: fs, sync: sync}
+	s, err := spool.Open(spool.Options{Dir: b.TempDir(), FS: c, Fault: func(f relay.Fault) { b.Errorf("fault: %v", f) }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Errorf("close: %v", err)
+		}
+	})
+	c.syncs.Store(0)
+	c.bytes.Store(0)
+	return s, c
+}
+
+// report gives rates in terms of messages and of the bytes accepted.
+func (c *counted) report(b *testing.B, size int) {
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+	b.ReportMetric(float64(c.syncs.Load())/float64(b.N), "syncs/msg")
+	b.ReportMetric(float64(c.bytes.Load())/float64(b.N*size), "written/byte")
+}
+
+// BenchmarkCommit commits messages of 4 KiB that stay.
+func BenchmarkCommit(b *testing.B) {
+	for _, sync := range []time.Duration{0, 2 * time.Millisecond} {
+		for _, n := range []int{1, 10, 100} {
+			b.Run(fmt.Sprintf("sync=%s/committers=%d", sync, n), func(b *testing.B) {
+				s, c := openCounted(b, vfs.Default, sync)
+				run(b, n, func(m mail) {
+					msg, ds := m.message(1, 4096)
+					if err := commit(b.Context(), s, msg, ds); err != nil {
+						b.Error(err)
+					}
+				})
+				c.report(b, 4096)
+			})
+		}
+	}
+}
+
+// BenchmarkChurn commits messages and settles each at once, as when all next hops are well.
+func BenchmarkChurn(b *testing.B) {
+	for _, size := range []int{4 << 10, 64 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
+			s, c := openCounted(b, vfs.Default, 0)
+			run(b, 100, func(m mail) {
+				msg, ds := m.message(1, size)
+				ds[0].Claimed = true
+				if err := commit(b.Context(), s, msg, ds); err != nil {
+					b.Error(err)
+				}
+				if _, err := s.Message(b.Context(), msg.ID); err != nil {
+					b.Error(err)
+				}
+				if err := s.Settle(b.Context(), relay.Settlement{Delivery: ds[0]}); err != nil {
+					b.Error(err)
+				}
+			})
+			if err := s.Flush(); err != nil {
+				b.Error(err)
+			}
+			c.report(b, size)
+		})
+	}
+}
+
+// BenchmarkClaim claims and settles from a bin in which much has been settled before.
+func BenchmarkClaim(b *testing.B) {
+	s, _ := openCounted(b, vfs.NewMem(), 0)
+	m := newMail()
+	now := time.Unix(3, 0)
+	for b.Loop() {
+		msg, ds := m.message(1, 100)
+		d, err := s.Create(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := d.Commit(b.Context(), msg, ds); err != nil {
+			b.Fatal(err)
+		}
+		claimed, _, err := s.Claim(b.Context(), here, "flow", now, 10)
+		if err != nil || len(claimed) != 1 {
+			b.Fatalf("claim: got %v, %v", claimed, err)
+		}
+		if err := s.Settle(b.Context(), relay.Settlement{Delivery: claimed[0]}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// run does something b.N times in n goroutines.
+func run(b *testing.B, n int, do func(mail)) {
+	m := newMail()
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	b.ResetTimer()
+	done := make(chan struct{})
+	for range n {
+		go func() {
+			for left.Add(-1) >= 0 {
+				do(m)
+			}
+			done <- struct{}{}
+		}()
+	}
+	for range n {
+		<-done
+	}
+	b.StopTimer()
+}
