@@ -123,7 +123,7 @@ func defaults() *file {
 		Listen: []listen{{Name: "local", Address: "127.0.0.1:2525", Allow: loopback()}},
 		Limits: limits{
 			MessageSize: 50e6, Recipients: relay.DefaultRecipients, Hops: relay.DefaultHops,
-			Connections: 1000, ConnectionsPerClient: 50, Idle: duration(5 * time.Minute), MinFree: spool.DefaultMinFree,
+			Connections: 1000, ConnectionsPerClient: 200, Idle: duration(5 * time.Minute), MinFree: spool.DefaultMinFree,
 		},
 		Routes: []route{{Name: "internet", MX: true}},
 		Retry: retry{

@@ -80,7 +80,7 @@ type Limits struct {
 	// Connections is the most sessions at once, over all listeners. 1000 by default.
 	Connections int
 	// ConnectionsPerClient is the most sessions of one client network: an IPv4 address or
-	// an IPv6 /64. 50 by default. Unix sockets are not held to it.
+	// an IPv6 /64. 200 by default. Unix sockets are not held to it.
 	ConnectionsPerClient int
 	// Errors is how many refused commands end a session. 20 by default.
 	Errors int
@@ -100,7 +100,7 @@ func (l Limits) withDefaults() Limits {
 	l.MessageSize = cmp.Or(l.MessageSize, 50_000_000)
 	l.Recipients = cmp.Or(l.Recipients, 1000)
 	l.Connections = cmp.Or(l.Connections, 1000)
-	l.ConnectionsPerClient = cmp.Or(l.ConnectionsPerClient, 50)
+	l.ConnectionsPerClient = cmp.Or(l.ConnectionsPerClient, 200)
 	l.Errors = cmp.Or(l.Errors, 20)
 	l.CommandLength = cmp.Or(l.CommandLength, 4096)
 	l.Idle = cmp.Or(l.Idle, 5*time.Minute)

@@ -26,11 +26,12 @@ type Relay struct {
 // Listener is the name of the relay's only listener, unless a configuration adds others.
 const Listener = "local"
 
-// relayConfig is what all configurations have in common.
+// relayConfig is what all configurations have in common. All clients here are one client.
 const relayConfig = `hostname: relay.test
 data: %q
 listen:
   - {name: %s, address: "127.0.0.1:0", allow: ["127.0.0.0/8"]}
+limits: {connections_per_client: 1000}
 admin: {socket: %q}
 log: {level: info, format: json}
 `

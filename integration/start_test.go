@@ -1,7 +1,7 @@
 package integration_test
 
 import (
-	"fmt"
+	"encoding/json"
 	"net"
 	"os"
 	"os/exec"
@@ -19,7 +19,7 @@ func TestCannotStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	t.Cleanup(func() { taken.Close() })
 	const routes = "routes:\n  - {name: internet, mx: true}\n"
 	tests := []struct {
 		name   string
@@ -109,23 +109,13 @@ func TestServeByFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := addressIn(line)
-	if addr == "" {
-		t.Fatalf("no address in %q", line)
+	var listening struct{ Addr string }
+	if err := json.Unmarshal([]byte(line), &listening); err != nil || listening.Addr == "" {
+		t.Fatalf("no address in %q (%v)", line, err)
 	}
 	if _, err := p.Await(ctx, "ready", func(line string) bool { return strings.Contains(line, "ready") }); err != nil {
 		t.Fatal(err)
 	}
-	_, ids := runLoad(t, ctx, addr, 5)
+	_, ids := runLoad(t, ctx, listening.Addr, 5)
 	awaitAll(t, ctx, sink, ids)
-}
-
-// addressIn finds the address of loopback in a line of any format.
-func addressIn(line string) string {
-	_, rest, ok := strings.Cut(line, "127.0.0.1:")
-	port := 0
-	if n, err := fmt.Sscanf(rest, "%d", &port); !ok || n != 1 || err != nil {
-		return ""
-	}
-	return fmt.Sprintf("127.0.0.1:%d", port)
 }

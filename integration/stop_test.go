@@ -47,8 +47,7 @@ func TestStopWithIdleSessions(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
 	relay := startRelay(t, ctx, smartHost("127.0.0.1:9"))
-	// The default of limits.connections_per_client is below a hundred.
-	const sessions = 40
+	const sessions = 100
 	var readers []*bufio.Reader
 	for range sessions {
 		conn, err := net.Dial("tcp", relay.Addr())

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -302,7 +301,7 @@ func (s *Scheduler) unreadable(d Delivery, m *Message, err error) {
 
 // quarantine sets the whole message aside.
 func (s *Scheduler) quarantine(d Delivery, cause error) bool {
-	if err := s.o.Spool.Quarantine(context.WithoutCancel(s.attempts), d.Message, cause.Error()); err != nil {
+	if err := s.o.Spool.Quarantine(s.settles, d.Message, cause.Error()); err != nil {
 		s.o.Observer.Faulted(Fault{Doing: "quarantine the message", Message: d.Message, Err: err})
 		return false
 	}

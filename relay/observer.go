@@ -26,7 +26,7 @@ type Accepted struct {
 // Refused is told when a command or a message was refused.
 type Refused struct {
 	Origin *Origin
-	// Stage is connect, mail, rcpt or data.
+	// Stage is connect, auth, mail, rcpt or data.
 	Stage  string
 	Sender Address
 	// Recipient is set at the rcpt stage.

@@ -9,7 +9,7 @@ import (
 
 // The defaults of ReceiverOptions.
 const (
-	DefaultMessageSize = 50 << 20
+	DefaultMessageSize = 50_000_000
 	DefaultRecipients  = 1000
 	DefaultHops        = 50
 	DefaultHeaderSize  = 256 << 10

@@ -17,8 +17,11 @@ const (
 	DefaultGrace                 = 10 * time.Second
 	defaultMemory                = 32 << 20
 	defaultBinMemory             = 1 << 20
-	resolvesAtOnce               = 64
-	refillsAtOnce                = 8
+	// settleGrace is how long after the end of the last attempt a stop waits for a spool
+	// that cannot write, such as one with a full disk.
+	settleGrace    = 5 * time.Second
+	resolvesAtOnce = 64
+	refillsAtOnce  = 8
 )
 
 // SchedulerOptions is what a Scheduler needs. Hostname, Spool, Transport, Policy, Observer,
@@ -73,8 +76,9 @@ type Scheduler struct {
 	refills  crew
 	// running is set while Run is; stopped for good after it.
 	running, stopped bool
-	// work ends when Run's context does: nothing new is begun. attempts ends after Grace.
-	work, attempts context.Context
+	// work ends when Run's context does: nothing new is begun. attempts ends after Grace, and
+	// settles a moment later, when what the attempts came to must be recorded.
+	work, attempts, settles context.Context
 
 	// poke wakes the timer loop, which sleeps until asleep.
 	poke       chan struct{}
@@ -110,27 +114,29 @@ func NewScheduler(o SchedulerOptions) (*Scheduler, error) {
 // Run delivers mail until ctx ends. Then nothing new is begun, attempts under way have
 // Grace to finish, and what is not delivered stays in the spool.
 func (s *Scheduler) Run(ctx context.Context) error {
-	attempts, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	settles, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	attempts, cancel := context.WithCancel(settles)
 	defer cancel()
-	s.start(ctx, attempts)
+	s.start(ctx, attempts, settles)
 	s.goroutines.Go(func() { s.sweep(ctx) })
 	err := s.load(ctx)
 	if err == nil {
 		s.keepTime(ctx)
 	}
 	s.stop()
-	grace := time.AfterFunc(s.o.Grace, cancel)
-	defer grace.Stop()
+	defer time.AfterFunc(s.o.Grace, cancel).Stop()
+	defer time.AfterFunc(s.o.Grace+settleGrace, abandon).Stop()
 	s.goroutines.Wait()
 	s.releaseAll()
 	return err
 }
 
 // start lets what was accepted before Run on its way.
-func (s *Scheduler) start(work, attempts context.Context) {
+func (s *Scheduler) start(work, attempts, settles context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.work, s.attempts = work, attempts
+	s.work, s.attempts, s.settles = work, attempts, settles
 	s.running = true
 	for _, b := range s.bins {
 		s.advance(b)

@@ -1,7 +1,7 @@
 package relay
 
 import (
-	"context"
+	"errors"
 	"time"
 )
 
@@ -101,18 +101,23 @@ func (s *Scheduler) obstacle(to Destination) Reply {
 
 // finish makes the settlement and tells the bins. While the spool cannot take it, it is tried
 // again and again: the claim stays, so nothing is attempted twice in this process. It gives
-// up only when the process stops; the attempt is then repeated after the next start.
+// up only when the process stops; the attempt is then repeated after the next start. A
+// delivery that is not there any more was set aside or deleted meanwhile, and nothing
+// remains to be done about it.
 func (s *Scheduler) finish(settlement Settlement) bool {
-	ctx := context.WithoutCancel(s.attempts)
 	for {
-		err := s.o.Spool.Settle(ctx, settlement)
+		err := s.o.Spool.Settle(s.settles, settlement)
 		if err == nil {
 			break
 		}
 		s.o.Observer.Faulted(Fault{Doing: "settle the delivery", Message: settlement.Delivery.Message, Err: err})
+		if errors.Is(err, ErrNotFound) {
+			s.landed(settlement.Delivery)
+			return false
+		}
 		select {
 		case <-time.After(settlePause):
-		case <-s.work.Done():
+		case <-s.settles.Done():
 			return false
 		}
 	}

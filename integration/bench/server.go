@@ -39,7 +39,7 @@ func (b *bench) newServer(name, nextHop string, prepare func(*exec.Cmd)) (server
 		p.Prepare = prepare
 		return p, nil
 	}
-	config := fmt.Sprintf("routes:\n  - {name: next, hosts: [%q]}\nlimits: {connections_per_client: 1000}\n", nextHop)
+	config := fmt.Sprintf("routes:\n  - {name: next, hosts: [%q]}\n", nextHop)
 	r, err := integration.NewRelay(b.binary, dir, config)
 	if err != nil {
 		return nil, err
