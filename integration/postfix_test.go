@@ -36,7 +36,7 @@ func TestPostfixRefuses(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, 2*time.Minute)
 	sink := newSink(t, ctx, "127.0.0.1:0")
-	const refuse = "smtpd_recipient_restrictions = check_recipient_access inline:{user2@example.net=550}, permit_mynetworks\n"
+	const refuse = "smtpd_recipient_restrictions = check_recipient_access inline:{user2@example.net=REJECT}, permit_mynetworks\n"
 	postfix := newPostfix(t, ctx, sink.Addr(), refuse)
 	relay := startRelay(t, ctx, smartHost(postfix.Addr()))
 	if err := send(relay.Addr(), "sender@example.com", "user1@example.net", "user2@example.net", "user3@example.net"); err != nil {
