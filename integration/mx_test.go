@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"postrider/integration"
 	"postrider/outbound/outboundtest"
 )
@@ -68,7 +66,7 @@ func TestMX(t *testing.T) {
 	if got := second.Count(); got != 0 {
 		t.Errorf("%d messages went to the second choice while the first was up", got)
 	}
-	if got := net.dns.Queries("dest.test", dns.TypeMX); got != 1 {
+	if got := net.dns.Queries("dest.test", outboundtest.TypeMX); got != 1 {
 		t.Errorf("MX of dest.test was asked for %d times, want once for %d messages", got, n)
 	}
 	first.Close()
