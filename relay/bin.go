@@ -198,9 +198,14 @@ func (b *bin) lingers() bool {
 	return b.pool != nil && b.pool.couriers > 0 && len(b.pool.members) <= lingerers
 }
 
-// footprint is roughly what a delivery takes in memory, in bytes.
+// footprint is roughly what a delivery takes in memory, in bytes, with its message if that is
+// at hand.
 func footprint(d Delivery) int64 {
-	return int64(256 + 8*len(d.Recipients) + len(d.Last.Text))
+	n := 256 + 8*len(d.Recipients) + len(d.Last.Text)
+	if d.message != nil {
+		n += 512 + len(d.message.Header) + 128*len(d.message.Envelope.Recipients)
+	}
+	return int64(n)
 }
 
 // earlier is the earlier of two times, where zero means never.

@@ -134,7 +134,7 @@ func (c *courier) carry(d Delivery) (more bool) {
 	if m = s.prepare(d); m == nil {
 		return true
 	}
-	body, err := s.o.Spool.Body(s.attempts, d.Message)
+	body, err := s.o.Spool.Body(s.attempts, m)
 	if err != nil {
 		s.unreadable(d, m, err)
 		return true

@@ -67,6 +67,8 @@ type Delivery struct {
 	Last Reply
 	// Warned says that the sender has been told of the delay.
 	Warned bool
+	// message is at hand while a fresh delivery is handed over in memory.
+	message *Message
 	// Claimed says that whoever holds this value holds the claim: nobody else will be
 	// given the delivery until it is settled or released. Claims live in memory only.
 	Claimed bool

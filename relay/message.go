@@ -19,6 +19,10 @@ type Message struct {
 	Size int64
 	// Received is when the message was accepted.
 	Received time.Time
+	// Place is the Spool's own note of where it keeps the body, so that it need not be
+	// looked up. The Spool sets it when it commits or reads the message; nobody else
+	// looks at it.
+	Place any
 }
 
 // Origin is where a message came from: the facts of its session.

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"bytes"
-	"context"
 	"io"
 )
 
@@ -76,7 +75,7 @@ func (s *Scheduler) attachOriginal(n *dsn) {
 	if n.delayed() || n.about.Envelope.Return == ReturnHeaders || n.about.Size > returnWhole {
 		return
 	}
-	body, err := s.o.Spool.Body(context.WithoutCancel(s.attempts), n.about.ID)
+	body, err := s.o.Spool.Body(s.settles, n.about)
 	if err != nil {
 		return
 	}

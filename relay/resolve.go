@@ -103,7 +103,10 @@ func (s *Scheduler) unresolved(b *bin, began time.Time, reply Reply) {
 // what has expired, what is gone, what the configuration now sends elsewhere. It returns
 // nil when the delivery needs no attempt.
 func (s *Scheduler) prepare(d Delivery) *Message {
-	m, err := s.o.Spool.Message(s.attempts, d.Message)
+	m, err := d.message, error(nil)
+	if m == nil {
+		m, err = s.o.Spool.Message(s.attempts, d.Message)
+	}
 	switch {
 	case errors.Is(err, ErrNotFound):
 		s.drop(d, err)
@@ -157,7 +160,7 @@ func (s *Scheduler) move(d Delivery, m *Message, to []Destination) {
 			k = len(then)
 			index[dest] = k
 			next := d
-			next.To, next.Due, next.Recipients, next.Claimed = dest, s.o.Now(), nil, false
+			next.To, next.Due, next.Recipients, next.Claimed, next.message = dest, s.o.Now(), nil, false, nil
 			then = append(then, next)
 		}
 		then[k].Recipients = append(then[k].Recipients, d.Recipients[i])
@@ -166,7 +169,7 @@ func (s *Scheduler) move(d Delivery, m *Message, to []Destination) {
 	for i := range then {
 		then[i].Sole = d.Sole && len(then) == 1
 	}
-	if s.finish(Settlement{Delivery: d, Then: then}) {
+	if s.finish(Settlement{Delivery: d, Message: m, Then: then}) {
 		s.o.Observer.Attempted(Attempted{Delivery: d, Message: m, Outcomes: outcomes})
 	}
 }

@@ -213,9 +213,9 @@ func (s *Scheduler) bin(to Destination) *bin {
 }
 
 // reserve decides which of the deliveries about to be committed will be handed over in
-// memory: those get Claimed set and their room is taken. The others will be read from the
+// memory, with their message: those get Claimed set and their room is taken. The others will be read from the
 // spool when their turn comes, as are all of a flow that has a backlog there.
-func (s *Scheduler) reserve(ds []Delivery) {
+func (s *Scheduler) reserve(m *Message, ds []Delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
@@ -230,7 +230,7 @@ func (s *Scheduler) reserve(ds []Delivery) {
 		if behind || b.probing() || !s.hasRoom(b) {
 			continue
 		}
-		d.Claimed = true
+		d.Claimed, d.message = true, m
 		f.reserved++
 		b.memory += footprint(*d)
 		s.memory += footprint(*d)

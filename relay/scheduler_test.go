@@ -600,11 +600,11 @@ func TestCorrupt(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		spool := &faulty{Spool: r.spool}
 		r.spool = spool
-		r.build(t)
+		r.fill(t)
 		r.send(t, "a@example.com", "b@one.test")
 		spool.corrupt = r.send(t, "a@example.com", "c@one.test", "c@two.test")
 		r.send(t, "a@example.com", "d@one.test")
-		r.run()
+		r.start(t)
 		after(time.Minute)
 		if got := r.delivered(); !slices.Equal(got, []string{"b@one.test", "d@one.test"}) {
 			t.Errorf("delivered %v", got)

@@ -18,7 +18,7 @@ func (s *Scheduler) settle(d Delivery, m *Message, a Attempt, connect time.Durat
 		Host: a.Host, Addr: a.Addr, TLS: a.TLS, Ambiguous: a.Ambiguous,
 		Queue: now.Sub(d.Due) - connect - a.Transmit, Connect: connect, Transmit: a.Transmit,
 	}
-	settlement := Settlement{Delivery: d}
+	settlement := Settlement{Delivery: d, Message: m}
 	if next, ok := s.deferred(d, m, done.Outcomes, now); ok {
 		done.Due = next.Due
 		settlement.Then = []Delivery{next}
@@ -55,7 +55,7 @@ func (s *Scheduler) outcomes(d Delivery, m *Message, replies []Reply, now time.T
 // deferred is what remains of the delivery after the attempt.
 func (s *Scheduler) deferred(d Delivery, m *Message, outcomes []Outcome, now time.Time) (Delivery, bool) {
 	next := d
-	next.Recipients, next.Claimed = nil, false
+	next.Recipients, next.Claimed, next.message = nil, false, nil
 	next.Attempts++
 	for i, o := range outcomes {
 		if o.Status == Deferred {

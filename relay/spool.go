@@ -47,8 +47,8 @@ type Spool interface {
 	Message(ctx context.Context, id ID) (*Message, error)
 
 	// Body opens a message's body for reading. The reader seeks to the start for a second
-	// reading, and returns ErrCorrupt rather than end early.
-	Body(ctx context.Context, id ID) (io.ReadSeekCloser, error)
+	// reading, and returns ErrCorrupt rather than end early. Of m, ID and Place are used.
+	Body(ctx context.Context, m *Message) (io.ReadSeekCloser, error)
 
 	// Bins yields each destination and flow that has deliveries, with the earliest due
 	// time among them. It costs time in the number of bins and flows, not of messages.
@@ -89,6 +89,8 @@ type Draft interface {
 type Settlement struct {
 	// Delivery is the claimed delivery as it was before. It is removed.
 	Delivery Delivery
+	// Message is the delivery's, if it is at hand: it saves the spool a look.
+	Message *Message
 	// Then is what remains to be delivered: the delivery with its new due time or
 	// destination, or several where its recipients part ways. Part 0 of Then keeps the
 	// delivery's part number, further ones are given new numbers by the spool. Where Then is

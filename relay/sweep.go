@@ -87,7 +87,7 @@ func (s *Scheduler) warn(d Delivery) {
 	next := d
 	next.Claimed = false
 	next.Due = d.Due.Add(time.Nanosecond)
-	settlement := Settlement{Delivery: d, Then: []Delivery{next}}
+	settlement := Settlement{Delivery: d, Message: m, Then: []Delivery{next}}
 	done := Attempted{Delivery: d, Message: m, Outcomes: s.outcomes(d, m, failAll(d, reply).Replies, s.o.Now())}
 	about := s.notices(&settlement, m, done)
 	settlement.Then[0].Warned = true

@@ -179,7 +179,7 @@ func (t *Transaction) commit(ctx context.Context, draft Draft, m *Message, ds []
 	began := t.r.o.Now()
 	scheduler := t.r.o.Scheduler
 	if scheduler != nil {
-		scheduler.reserve(ds)
+		scheduler.reserve(m, ds)
 	}
 	// The client may be gone by now; the message is whole and is kept all the same.
 	if err := draft.Commit(context.WithoutCancel(ctx), m, ds); err != nil {

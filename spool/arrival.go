@@ -35,6 +35,7 @@ func (a *arrival) add(b *pebble.Batch, body []byte) error {
 	for _, d := range a.ds {
 		a.layout.parts = max(a.layout.parts, d.Part+1)
 	}
+	a.m.Place = a.layout
 	record, err := a.s.codec.encodeMessage(a.m, a.layout)
 	if err != nil {
 		return err

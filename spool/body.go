@@ -15,14 +15,14 @@ import (
 var errSeek = errors.New("seek before the start of the body")
 
 // Body opens a message's body.
-func (s *Spool) Body(ctx context.Context, id relay.ID) (io.ReadSeekCloser, error) {
+func (s *Spool) Body(ctx context.Context, m *relay.Message) (io.ReadSeekCloser, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer s.leave()
-	l, err := s.layout(id)
+	l, err := s.layoutOf(m)
 	if err != nil {
-		return nil, fmt.Errorf("body of message %s: %w", id, err)
+		return nil, fmt.Errorf("body of message %s: %w", m.ID, err)
 	}
 	return &body{s: s, ctx: ctx, id: l.body, chunks: l.chunks, length: l.length}, nil
 }

@@ -105,7 +105,7 @@ func corruptMessage(t *testing.T, value []byte) {
 	if _, err := s.Message(t.Context(), ms[1].ID); !errors.Is(err, relay.ErrCorrupt) {
 		t.Errorf("message: got %v, want ErrCorrupt", err)
 	}
-	if _, err := s.Body(t.Context(), ms[1].ID); !errors.Is(err, relay.ErrCorrupt) {
+	if _, err := s.Body(t.Context(), &relay.Message{ID: ms[1].ID}); !errors.Is(err, relay.ErrCorrupt) {
 		t.Errorf("body: got %v, want ErrCorrupt", err)
 	}
 	ds := wantClaimed(t, s, ms...)

@@ -66,7 +66,7 @@ func whole(ctx context.Context, s *spool.Spool, id relay.ID) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.Body(ctx, id)
+	r, err := s.Body(ctx, m)
 	if err != nil {
 		return err
 	}

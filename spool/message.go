@@ -20,11 +20,20 @@ func (s *Spool) Message(ctx context.Context, id relay.ID) (*relay.Message, error
 	if err != nil {
 		return nil, fmt.Errorf("message %s: %w", id, err)
 	}
-	m, _, err := s.codec.decodeMessage(id, value)
+	m, l, err := s.codec.decodeMessage(id, value)
 	if err != nil {
 		return nil, fmt.Errorf("message %s: %w", id, err)
 	}
+	m.Place = l
 	return m, nil
+}
+
+// layoutOf is the layout that the message carries, or that of its record.
+func (s *Spool) layoutOf(m *relay.Message) (layout, error) {
+	if l, ok := m.Place.(layout); ok {
+		return l, nil
+	}
+	return s.layout(m.ID)
 }
 
 // layout reads what is needed of a message to find or remove its body.

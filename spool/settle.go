@@ -111,7 +111,7 @@ func (e *ending) addThen() error {
 // newPart gives the n-th number after those that the message has ever had, and notes it.
 func (e *ending) newPart(n uint32) (uint32, error) {
 	id := e.was.id.Message
-	l, err := e.s.layout(id)
+	l, err := e.layout()
 	if err != nil {
 		return 0, err
 	}
@@ -151,7 +151,7 @@ func (e *ending) isLast() (bool, error) {
 // body; it is set aside, and the body stays for who looks into it.
 func (e *ending) removeMessage() error {
 	id := e.was.id.Message
-	l, err := e.s.layout(id)
+	l, err := e.layout()
 	switch {
 	case errors.Is(err, relay.ErrCorrupt):
 		return e.s.addQuarantined(e.b, messageKey(id), err.Error())
@@ -170,6 +170,14 @@ func (e *ending) removeMessage() error {
 		err = errors.Join(err, e.b.SingleDelete(key, nil))
 	}
 	return err
+}
+
+// layout is that of the message, which may be at hand.
+func (e *ending) layout() (layout, error) {
+	if m := e.st.Message; m != nil && m.ID == e.was.id.Message {
+		return e.s.layoutOf(m)
+	}
+	return e.s.layout(e.was.id.Message)
 }
 
 // apply writes the batch with the notices held.

@@ -203,14 +203,14 @@ func (s *Spool) Message(ctx context.Context, id relay.ID) (*relay.Message, error
 }
 
 // Body opens a message's body.
-func (s *Spool) Body(ctx context.Context, id relay.ID) (io.ReadSeekCloser, error) {
+func (s *Spool) Body(ctx context.Context, m *relay.Message) (io.ReadSeekCloser, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m, ok := s.messages[id]
+	stored, ok := s.messages[m.ID]
 	if !ok {
 		return nil, relay.ErrNotFound
 	}
-	return body{bytes.NewReader(m.body)}, ctx.Err()
+	return body{bytes.NewReader(stored.body)}, ctx.Err()
 }
 
 type body struct{ *bytes.Reader }

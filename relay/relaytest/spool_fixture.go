@@ -175,7 +175,7 @@ func (t *spoolTest) wantMessage(want *relay.Message, body []byte) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("message:\ngot  %+v\nwant %+v", got, want)
 	}
-	r, err := t.Body(t.ctx, want.ID)
+	r, err := t.Body(t.ctx, want)
 	if err != nil {
 		t.Fatalf("body: %v", err)
 	}

@@ -167,7 +167,7 @@ func testSeek(t *spoolTest) {
 	}
 	m := t.message(body, 1)
 	t.store(m, body, t.delivery(m, 0, alpha, t.t0))
-	r, err := t.Body(t.ctx, m.ID)
+	r, err := t.Body(t.ctx, &relay.Message{ID: m.ID})
 	if err != nil {
 		t.Fatalf("body: %v", err)
 	}
@@ -226,7 +226,7 @@ func testNotFound(t *spoolTest) {
 	if _, err := t.Message(t.ctx, id); !errors.Is(err, relay.ErrNotFound) {
 		t.Errorf("message: got %v, want ErrNotFound", err)
 	}
-	if _, err := t.Body(t.ctx, id); !errors.Is(err, relay.ErrNotFound) {
+	if _, err := t.Body(t.ctx, &relay.Message{ID: id}); !errors.Is(err, relay.ErrNotFound) {
 		t.Errorf("body: got %v, want ErrNotFound", err)
 	}
 	if err := t.Quarantine(t.ctx, id, "no reason"); !errors.Is(err, relay.ErrNotFound) {
@@ -384,7 +384,7 @@ func testLastOneOut(t *spoolTest) {
 	if _, err := t.Message(t.ctx, m.ID); !errors.Is(err, relay.ErrNotFound) {
 		t.Errorf("message after its end: got %v, want ErrNotFound", err)
 	}
-	if _, err := t.Body(t.ctx, m.ID); !errors.Is(err, relay.ErrNotFound) {
+	if _, err := t.Body(t.ctx, &relay.Message{ID: m.ID}); !errors.Is(err, relay.ErrNotFound) {
 		t.Errorf("body after its end: got %v, want ErrNotFound", err)
 	}
 }
