@@ -114,7 +114,7 @@ func newRelay(t *testing.T, config string) *integration.Relay {
 		}
 		r.Kill()
 		if t.Failed() {
-			t.Logf("the relay's last words:\n%s", tail(r.Lines(), 30))
+			t.Logf("the relay's last words:\n%s", tail(r.Lines(), 12))
 		}
 	})
 	return r

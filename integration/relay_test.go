@@ -129,8 +129,13 @@ func TestSyncsPerMessage(t *testing.T) {
 			}
 			got := float64(after-before) / float64(n)
 			t.Logf("%.3f fsyncs per message", got)
-			if got >= tt.want {
-				t.Errorf("%.3f fsyncs per message at 100 sessions, want under %v", got, tt.want)
+			want := tt.want
+			if integration.Racing() {
+				// Its messages come so slowly that fewer of them meet at a sync.
+				want = max(want, 0.5)
+			}
+			if got >= want {
+				t.Errorf("%.3f fsyncs per message at 100 sessions, want under %v", got, want)
 			}
 		})
 	}

@@ -99,22 +99,18 @@ func (g *cgroup) pss() (total int64) {
 	return total
 }
 
-// end ends whatever is left in the group and waits until it is gone.
-func (g *cgroup) end() error {
-	if err := os.WriteFile(filepath.Join(g.dir.Name(), "cgroup.kill"), []byte("1"), 0); err != nil {
-		return err
-	}
-	for range 200 {
-		if pids, err := g.pids(); err != nil || len(pids) == 0 {
-			return err
+// close ends whatever is left in the group, waits until it is gone, and removes the group.
+// It is busy until the last of its processes is buried, which is later than its death.
+func (g *cgroup) close() error {
+	path := g.dir.Name()
+	err := errors.Join(os.WriteFile(filepath.Join(path, "cgroup.kill"), []byte("1"), 0), g.dir.Close())
+	removed := os.Remove(path)
+	for range 1000 {
+		if removed == nil {
+			break
 		}
 		time.Sleep(10 * time.Millisecond)
+		removed = os.Remove(path)
 	}
-	return errors.New("processes of the server do not end")
-}
-
-func (g *cgroup) close() error {
-	err := g.end()
-	path := g.dir.Name()
-	return errors.Join(err, g.dir.Close(), os.Remove(path))
+	return errors.Join(err, removed)
 }
