@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -170,13 +171,14 @@ type lineWriter struct {
 }
 
 func (w *lineWriter) Write(p []byte) (int, error) {
-	w.rest = append(w.rest, p...)
+	n := len(p)
 	for {
-		line, rest, ok := strings.Cut(string(w.rest), "\n")
+		line, rest, ok := bytes.Cut(p, []byte("\n"))
+		w.rest = append(w.rest, line...)
 		if !ok {
-			return len(p), nil
+			return n, nil
 		}
-		w.line(line)
-		w.rest = append(w.rest[:0], rest...)
+		w.line(string(w.rest))
+		w.rest, p = w.rest[:0], rest
 	}
 }

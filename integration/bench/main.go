@@ -81,27 +81,35 @@ func run(ctx context.Context, args []string) (err error) {
 	if err := b.open(); err != nil {
 		return err
 	}
+	results, err := b.rounds(ctx, wanted)
+	if err == nil {
+		fmt.Print(results)
+	}
+	return err
+}
+
+// rounds measures each wanted case on each server, round by round.
+func (b *bench) rounds(ctx context.Context, wanted *regexp.Regexp) (*table, error) {
 	results := newTable()
-	for round := range o.rounds {
+	for round := range b.o.rounds {
 		for _, c := range cases() {
 			if !wanted.MatchString(c.name) {
 				continue
 			}
 			for _, name := range serverNames() {
-				if o.only != "" && o.only != name {
+				if b.o.only != "" && b.o.only != name {
 					continue
 				}
 				measured, err := b.measure(ctx, c, name)
 				if err != nil {
-					return fmt.Errorf("%s, %s: %w", c.name, name, err)
+					return nil, fmt.Errorf("%s, %s: %w", c.name, name, err)
 				}
 				results.add(c.name, name, measured)
 				b.show(round, c.name, name, measured)
 			}
 		}
 	}
-	fmt.Print(results)
-	return nil
+	return results, nil
 }
 
 // bench is a run: what all measurements share.
