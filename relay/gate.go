@@ -15,7 +15,8 @@ type gate struct {
 }
 
 // The waits between probes. A smart host is the only way out for all its mail and is
-// ours, so it is probed within seconds; a stranger's host is left alone for longer.
+// ours, so it is probed within seconds; a stranger's host is left alone for longer, and so is
+// a smart host that refuses our credentials: it would lock the account.
 const (
 	smartProbeFirst = time.Second
 	smartProbeMax   = time.Minute
@@ -36,7 +37,7 @@ func (g *gate) fail(began, now time.Time, smart bool, chance float64, reply Repl
 		return false
 	}
 	first, most := probeFirst, probeMax
-	if smart {
+	if smart && reply.Class != ClassAuth {
 		first, most = smartProbeFirst, smartProbeMax
 	}
 	g.failures++

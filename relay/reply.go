@@ -24,6 +24,8 @@ type Reply struct {
 	Enhanced EnhancedCode
 	Text     string
 	Err      error
+	// Class is what a next hop's refusal is about; ClassNone where that is not known.
+	Class Class
 }
 
 // NewReply makes a reply from its three public parts.

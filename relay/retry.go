@@ -15,20 +15,31 @@ type Retry struct {
 	Max time.Duration
 	// MaxAge is the age, from arrival, at which mail is returned to its sender.
 	MaxAge time.Duration
+	// Classes have the schedules of replies of a class that has one of its own, in place of
+	// First, Factor and Max.
+	Classes ClassBackoffs
 	// WarnAfter is the age at which the sender is told of the delay; 0 means never.
 	WarnAfter time.Duration
 }
 
 // DefaultRetry is the schedule where none is configured.
 func DefaultRetry() Retry {
-	return Retry{First: time.Minute, Factor: 2, Max: 4 * time.Hour, MaxAge: 5 * 24 * time.Hour, WarnAfter: 4 * time.Hour}
+	return Retry{
+		First: time.Minute, Factor: 2, Max: 4 * time.Hour, Classes: DefaultClassBackoffs(),
+		MaxAge: 5 * 24 * time.Hour, WarnAfter: 4 * time.Hour,
+	}
 }
 
-// wait is the time until the next attempt after the given number of attempts, exponential
-// with full jitter: chance in [0,1) picks from the whole interval up to the bound, so that
-// mail deferred together does not come back together. A tenth of First is the least.
-func (r Retry) wait(attempts int, chance float64) time.Duration {
-	return jitter(r.First, r.Max, r.Factor, attempts, chance)
+// wait is the time until the next attempt after the given number of attempts and a reply of
+// the class. It is exponential with full jitter: chance in [0,1) picks from the whole interval
+// up to the bound, so that mail deferred together does not come back together. A tenth of First
+// is the least where the class has no schedule of its own.
+func (r Retry) wait(class Class, attempts int, chance float64) time.Duration {
+	b := r.Classes[class]
+	if b == (Backoff{}) {
+		b = Backoff{Least: r.First / 10, First: r.First, Factor: r.Factor, Max: r.Max}
+	}
+	return b.wait(attempts, chance)
 }
 
 // expired says whether mail of that arrival is to be given up.
@@ -43,7 +54,12 @@ func (r Retry) late(received, now time.Time) bool {
 
 // jitter is full-jitter exponential backoff for the n-th wait, n from 1.
 func jitter(first, most time.Duration, factor float64, n int, chance float64) time.Duration {
-	bound := math.Min(float64(first)*math.Pow(factor, float64(max(n, 1)-1)), float64(most))
-	least := math.Min(float64(first)/10, bound)
+	return Backoff{Least: first / 10, First: first, Factor: factor, Max: most}.wait(n, chance)
+}
+
+// wait is the n-th wait, n from 1.
+func (b Backoff) wait(n int, chance float64) time.Duration {
+	bound := math.Min(float64(b.First)*math.Pow(b.Factor, float64(max(n, 1)-1)), float64(b.Max))
+	least := math.Min(float64(b.Least), bound)
 	return time.Duration(least + chance*(bound-least))
 }

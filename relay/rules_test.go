@@ -10,17 +10,21 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func TestRetryWait(t *testing.T) {
 	t.Parallel()
-	r := Retry{First: time.Minute, Factor: 2, Max: 4 * time.Hour}
+	r := Retry{First: time.Minute, Factor: 2, Max: 4 * time.Hour, Classes: DefaultClassBackoffs()}
 	for _, tt := range []struct {
+		class    Class
 		attempts int
 		chance   float64
 		want     time.Duration
 	}{
-		{1, 0, 6 * time.Second}, {1, 1, time.Minute}, {2, 1, 2 * time.Minute}, {3, 1, 4 * time.Minute},
-		{9, 1, 4 * time.Hour}, {1000, 1, 4 * time.Hour}, {1000, 0, 6 * time.Second}, {0, 1, time.Minute},
+		{0, 1, 0, 6 * time.Second}, {0, 1, 1, time.Minute}, {0, 2, 1, 2 * time.Minute}, {0, 3, 1, 4 * time.Minute},
+		{0, 9, 1, 4 * time.Hour}, {0, 1000, 1, 4 * time.Hour}, {0, 1000, 0, 6 * time.Second}, {0, 0, 1, time.Minute},
+		{ClassHost, 3, 1, 4 * time.Minute},
+		{ClassGreylisting, 1, 0, 5 * time.Minute}, {ClassGreylisting, 1, 1, 15 * time.Minute}, {ClassGreylisting, 50, 1, time.Hour},
+		{ClassQuota, 1, 1, time.Hour}, {ClassRate, 1, 0, time.Minute}, {ClassRate, 50, 1, 2 * time.Hour},
 	} {
-		if got := r.wait(tt.attempts, tt.chance); got != tt.want {
-			t.Errorf("wait(%d, %v) = %v, want %v", tt.attempts, tt.chance, got, tt.want)
+		if got := r.wait(tt.class, tt.attempts, tt.chance); got != tt.want {
+			t.Errorf("wait(%s, %d, %v) = %v, want %v", tt.class, tt.attempts, tt.chance, got, tt.want)
 		}
 	}
 }
@@ -52,6 +56,11 @@ func TestGate(t *testing.T) {
 	}
 	if g.fail(noon, noon, false, 1, reply); g.until.Sub(noon) != probeFirst {
 		t.Errorf("the first probe of a stranger is after %v, want %v", g.until.Sub(noon), probeFirst)
+	}
+	g.pass()
+	reply.Class = ClassAuth
+	if g.fail(noon, noon, true, 1, reply); g.until.Sub(noon) != probeFirst {
+		t.Errorf("the first probe after bad credentials is after %v, want %v", g.until.Sub(noon), probeFirst)
 	}
 }
 

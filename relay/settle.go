@@ -42,7 +42,7 @@ func (s *Scheduler) outcomes(d Delivery, m *Message, replies []Reply, now time.T
 		switch {
 		case o.Reply.Positive():
 			o.Status = Delivered
-		case o.Reply.Permanent():
+		case o.Reply.Permanent() && o.Reply.Class.Bounces():
 			o.Status = Bounced
 		case expired:
 			o.Status = Expired
@@ -57,14 +57,18 @@ func (s *Scheduler) deferred(d Delivery, m *Message, outcomes []Outcome, now tim
 	next := d
 	next.Recipients, next.Claimed, next.message = nil, false, nil
 	next.Attempts++
+	// Recipients that were deferred for different reasons come back together, at the
+	// earliest of their times.
+	chance, least := s.o.Chance(), s.o.Retry.MaxAge
 	for i, o := range outcomes {
 		if o.Status == Deferred {
 			next.Recipients = append(next.Recipients, d.Recipients[i])
 			next.Last = o.Reply
 			next.Last.Err = nil
+			least = min(least, s.o.Retry.wait(o.Reply.Class, next.Attempts, chance))
 		}
 	}
-	next.Due = now.Add(s.o.Retry.wait(next.Attempts, s.o.Chance()))
+	next.Due = now.Add(least)
 	if end := m.Received.Add(s.o.Retry.MaxAge); next.Due.After(end) {
 		next.Due = end
 	}
