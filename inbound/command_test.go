@@ -24,17 +24,17 @@ func bytesBeforeBanner(t *testing.T) {
 func pipelinedBehindEHLO(t *testing.T) {
 	h := newHouse(t).open().run()
 	h.dial().talk(`
-		S: 220 mx.example.com ESMTP Service Ready
+		S: 220 mx.example.com ESMTP Postrider
 		C: EHLO client.example
 		C: MAIL FROM:<a@example.com>
 		S: 554 5.5.0 Improper command pipelining
 		S: EOF`)
 	c := h.dial()
 	c.talk(`
-		S: 220 mx.example.com ESMTP Service Ready
+		S: 220 mx.example.com ESMTP Postrider
 		C: HELO client.example
 		C: QUIT
-		S: 250 2.0.0 Hello client.example
+		S: 250 mx.example.com
 		S: 221 2.0.0 Bye
 		S: EOF`)
 }
@@ -54,13 +54,13 @@ func pipelinedBehindDATA(t *testing.T) {
 
 func beforeEHLO(t *testing.T) {
 	newHouse(t).open().run().dial().talk(`
-		S: 220 mx.example.com ESMTP Service Ready
+		S: 220 mx.example.com ESMTP Postrider
 		C: MAIL FROM:<a@example.com>
 		S: 503 5.5.1 Send EHLO first
 		C: RSET
-		S: 250 2.0.0 Session reset
+		S: 250 2.0.0 Ok
 		C: NOOP
-		S: 250 2.0.0 I have successfully done nothing
+		S: 250 2.0.0 Ok
 		C: QUIT
 		S: 221 2.0.0 Bye
 		S: EOF`)
@@ -72,9 +72,9 @@ func TestGreeting(t *testing.T) {
 	h.options.Limits.Recipients = 7
 	h.open().run()
 	h.dial().talk(`
-		S: 220 mx.example.com ESMTP Service Ready
+		S: 220 mx.example.com ESMTP Postrider
 		C: EHLO client.example
-		S: 250-Hello client.example
+		S: 250-mx.example.com
 		S: 250-PIPELINING
 		S: 250-8BITMIME
 		S: 250-ENHANCEDSTATUSCODES
@@ -90,7 +90,7 @@ func longCommand(t *testing.T) {
 	c := h.greeted()
 	within := "NOOP " + strings.Repeat("x", 4096-len("NOOP \r\n"))
 	c.send(within + "\r\n")
-	c.talk("S: 250 2.0.0 I have successfully done nothing")
+	c.talk("S: 250 2.0.0 Ok")
 	c.send(within + "x\r\n")
 	c.talk("S: 500 5.5.2 Command line too long")
 
@@ -98,7 +98,7 @@ func longCommand(t *testing.T) {
 	c.talk(`
 		S: 500 5.5.2 Command line too long
 		C: NOOP
-		S: 250 2.0.0 I have successfully done nothing`)
+		S: 250 2.0.0 Ok`)
 }
 
 func manyErrors(t *testing.T) {
@@ -127,7 +127,7 @@ func TestRefusedRecipientsBesideAcceptedAreNoErrors(t *testing.T) {
 	for range 50 {
 		c.talk("C: RCPT TO:<bad@example.org>\nS: 550 5.1.1 No such user")
 	}
-	c.talk("C: DATA\nS: 354 Go ahead. End your data with <CR><LF>.<CR><LF>\nC: .\nS: 250 2.0.0 Ok: queued as <id>")
+	c.talk("C: DATA\nS: 354 End data with <CR><LF>.<CR><LF>\nC: .\nS: 250 2.0.0 Ok: queued as <id>")
 }
 
 func diskLow(t *testing.T) {
@@ -143,9 +143,9 @@ func dsnParameters(t *testing.T) {
 	c := h.greeted()
 	c.talk(`
 		C: MAIL FROM:<a@example.com> RET=hdrs ENVID=QQ+2B314159 BODY=8BITMIME SMTPUTF8 AUTH=<>
-		S: 250 2.0.0 Roger, accepting mail from <a@example.com>
+		S: 250 2.1.0 Ok
 		C: RCPT TO:<b@example.org> NOTIFY=SUCCESS,delay ORCPT=rfc822;Bob+2Bx@example.org
-		S: 250 2.0.0 I'll make sure <b@example.org> gets this
+		S: 250 2.1.5 Ok
 		C: RCPT TO:<c@example.org> NOTIFY=NEVER,DELAY
 		S: 501 5.5.4 Syntax error in arguments
 		C: RCPT TO:<c@example.org> NOTIFY=DELAY NOTIFY=SUCCESS
@@ -153,11 +153,11 @@ func dsnParameters(t *testing.T) {
 		C: RCPT TO:<c@example.org> ORCPT=rfc822;a+2
 		S: 501 5.5.4 Syntax error in arguments
 		C: RCPT TO:<c@example.org> NOTIFY=NEVER ORCPT=utf-8;\x{F6}@example.org
-		S: 250 2.0.0 I'll make sure <c@example.org> gets this
+		S: 250 2.1.5 Ok
 		C: RCPT TO:<d@example.org>
-		S: 250 2.0.0 I'll make sure <d@example.org> gets this
+		S: 250 2.1.5 Ok
 		C: DATA
-		S: 354 Go ahead. End your data with <CR><LF>.<CR><LF>
+		S: 354 End data with <CR><LF>.<CR><LF>
 		C: .
 		S: 250 2.0.0 Ok: queued as <id>`)
 	e := h.spool.all()[0].Envelope
@@ -206,7 +206,7 @@ func relayDenied(t *testing.T) {
 		C: MAIL FROM:<a@example.com>
 		C: RCPT TO:<b@example.org>
 		C: DATA
-		S: 250 2.0.0 Roger, accepting mail from <a@example.com>
+		S: 250 2.1.0 Ok
 		S: 554 5.7.1 Relay access denied
 		S: 554 5.5.1 No valid recipients`)
 }

@@ -101,31 +101,3 @@ func (d *dots) swallow(limit int64) (bool, error) {
 	}
 	return n < limit || d.ended, nil
 }
-
-// chunks reads what follows BDAT (RFC 3030). Where a chunk ends and is not the last, it
-// answers the command and waits for the next.
-type chunks struct {
-	s    *session
-	left int64
-	last bool
-}
-
-func (c *chunks) Read(p []byte) (int, error) {
-	for c.left == 0 {
-		if c.last {
-			return 0, io.EOF
-		}
-		if err := c.s.nextChunk(c); err != nil {
-			return 0, unexpected(err)
-		}
-	}
-	n, err := c.s.in.Read(p[:min(int64(len(p)), c.left)])
-	c.left -= int64(n)
-	return n, unexpected(err)
-}
-
-func (c *chunks) swallow(limit int64) (bool, error) {
-	n, err := io.CopyN(io.Discard, c.s.in, min(c.left, limit))
-	c.left -= n
-	return c.left == 0, unexpected(err)
-}

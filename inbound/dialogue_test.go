@@ -40,7 +40,7 @@ func newClient(t testing.TB, conn net.Conn) *client {
 func (h *house) greeted() *client {
 	h.t.Helper()
 	c := h.dial()
-	c.talk("S: 220 mx.example.com ESMTP Service Ready")
+	c.talk("S: 220 mx.example.com ESMTP Postrider")
 	c.send("EHLO client.example\r\n")
 	c.ehlo()
 	return c

@@ -21,7 +21,7 @@ const (
 	farewellTimeout = time.Second
 )
 
-// door is a bound listener. It is the net.Listener that go-smtp accepts from.
+// door is a bound listener.
 type door struct {
 	net.Listener
 	server  *Server
@@ -45,6 +45,7 @@ func newDoor(s *Server, l Listener) (*door, error) {
 
 func newDoorAt(bound net.Listener, s *Server, l Listener) (*door, error) {
 	config, err := l.TLS.config()
+	l.Limits = s.options.Limits
 	return &door{Listener: bound, server: s, options: l, tls: config, closed: make(chan struct{})}, err
 }
 
@@ -68,29 +69,25 @@ func bind(network, address string) (net.Listener, error) {
 	return net.Listen(network, address)
 }
 
-// Accept waits for a client that may have a session; others are told why not. It fails only
-// when the door is closed: an error such as EMFILE passes, and is reported once
-// (conformance I24).
-func (d *door) Accept() (net.Conn, error) {
+// serve takes clients in until the door is closed. An error such as EMFILE passes, and is
+// reported once (conformance I24).
+func (d *door) serve() error {
 	var wait time.Duration
 	for {
-		conn, err := d.Listener.Accept()
+		conn, err := d.Accept()
 		switch {
-		case errors.Is(err, net.ErrClosed):
-			return nil, err
-		case err != nil:
-			if wait == 0 {
-				d.server.options.Observer.Faulted(relay.Fault{Doing: "accept connections at " + d.options.Name, Err: err})
-			}
-			wait = min(max(2*wait, backOffFirst), backOffMost)
-			if !d.rest(wait) {
-				return nil, net.ErrClosed
-			}
+		case err == nil:
+			wait = 0
+			d.admit(conn)
 			continue
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case wait == 0:
+			d.server.options.Observer.Faulted(relay.Fault{Doing: "accept connections at " + d.options.Name, Err: err})
 		}
-		wait = 0
-		if s := d.admit(conn); s != nil {
-			return s, nil
+		wait = min(max(2*wait, backOffFirst), backOffMost)
+		if !d.rest(wait) {
+			return net.ErrClosed
 		}
 	}
 }
@@ -107,13 +104,13 @@ func (d *door) rest(wait time.Duration) bool {
 	}
 }
 
-// admit makes the connection a session, or turns it away.
-func (d *door) admit(conn net.Conn) *session {
+// admit begins a session with the client, or turns it away.
+func (d *door) admit(conn net.Conn) {
 	s := newSession(conn, d)
 	reply := d.server.roster.enter(s)
 	if reply == nil {
-		s.leave = func() { d.server.roster.leave(s) }
-		return s
+		d.server.sessions.Go(s.run)
+		return
 	}
 	s.observe("connect", reply)
 	if d.options.TLS.mode() != TLSImplicit {
@@ -123,7 +120,6 @@ func (d *door) admit(conn net.Conn) *session {
 		}
 	}
 	conn.Close()
-	return nil
 }
 
 // Close stops accepting.

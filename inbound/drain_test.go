@@ -61,7 +61,7 @@ func acceptErrors(t *testing.T) {
 		h := newHouse(t).openAt(at)
 		h.spool.excuse()
 		h.run()
-		at.dial(t).talk("S: 220 mx.example.com ESMTP Service Ready\nC: QUIT\nS: 221 2.0.0 Bye\nS: EOF")
+		at.dial(t).talk("S: 220 mx.example.com ESMTP Postrider\nC: QUIT\nS: 221 2.0.0 Bye\nS: EOF")
 		faults := h.observer.AllFaults()
 		if len(faults) != 1 || !errors.Is(faults[0].Err, syscall.EMFILE) {
 			t.Errorf("faults %v, want EMFILE once", faults)

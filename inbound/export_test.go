@@ -17,5 +17,5 @@ func NewAt(bound net.Listener, options Options) (*Server, error) {
 	return s, nil
 }
 
-// Bare is the one function that makes errors go-smtp's.
-var Bare = bare
+// AsReply is the one function that makes replies of errors.
+var AsReply = asReply

@@ -8,40 +8,46 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/emersion/go-smtp"
-
 	"postrider/inbound"
 	"postrider/relay"
 )
 
-func TestBare(t *testing.T) {
+// TestAsReply: an error that is no reply never meets a client.
+func TestAsReply(t *testing.T) {
 	t.Parallel()
 	denied := relay.NewReply(554, relay.EnhancedCode{5, 7, 1}, "Denied")
-	local := smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Temporary local problem, try again later"}
 	for _, test := range []struct {
 		name string
 		err  error
-		want smtp.SMTPError
+		want string
 	}{
-		{"reply", denied, smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Denied"}},
-		{"wrapped reply", fmt.Errorf("at data: %w", denied), smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Denied"}},
-		{"reply with a cause", denied.Because(io.ErrNoProgress), smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Denied"}},
-		{"no enhanced code", relay.NewReply(450, relay.EnhancedCode{}, "Later"), smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCodeNotSet, Message: "Later"}},
-		{"several lines", relay.NewReply(550, relay.EnhancedCode{5, 0, 0}, "a\r\n250 b"), smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 0, 0}, Message: "a  250 b"}},
-		{"no code", &relay.Reply{Text: "?"}, local},
-		{"code out of range", relay.NewReply(999, relay.EnhancedCode{}, "?"), local},
-		{"go-smtp's own", &smtp.SMTPError{Code: 550, Message: "secret"}, local},
-		{"any", errors.New("open /secret: no such file"), local},
-		{"context", context.Canceled, local},
-		{"end of file", io.EOF, local},
+		{"reply", denied, "554 5.7.1 Denied"},
+		{"wrapped reply", fmt.Errorf("at data: %w", denied), "554 5.7.1 Denied"},
+		{"reply with a cause", denied.Because(io.ErrNoProgress), "554 5.7.1 Denied"},
+		{"no enhanced code", relay.NewReply(450, relay.EnhancedCode{}, "Later"), "450 Later"},
+		{"no code", &relay.Reply{Text: "?"}, localError},
+		{"code out of range", relay.NewReply(999, relay.EnhancedCode{}, "?"), localError},
+		{"any", errors.New("open /secret: no such file"), localError},
+		{"context", context.Canceled, localError},
+		{"end of file", io.EOF, localError},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			if got := inbound.Bare(test.err); *got != test.want {
-				t.Errorf("got %+v, want %+v", *got, test.want)
+			if got := inbound.AsReply(test.err).String(); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
 	}
+}
+
+// TestReplyOnOneLine has a policy whose words would break the protocol.
+func TestReplyOnOneLine(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.policy.OnMail = func(*relay.Origin, *relay.Envelope) *relay.Reply {
+		return relay.NewReply(550, relay.EnhancedCode{5, 0, 0}, "a\r\n250 b\xff"+strings.Repeat("c", 1000))
+	}
+	h.open().run().greeted().talk("C: MAIL FROM:<a@example.com>\nS: 550 5.0.0 a  250 b?" + strings.Repeat("c", 480-len("a  250 b?")))
 }
 
 const (
@@ -86,28 +92,28 @@ func ourFailures(t *testing.T) {
 
 const (
 	upToHELO = `
-		S: 220 mx.example.com ESMTP Service Ready
+		S: 220 mx.example.com ESMTP Postrider
 		C: HELO client.example
-		S: 250 2.0.0 Hello client.example
+		S: 250 mx.example.com
 		C: MAIL FROM:<a@example.com>`
 	upToMail = upToHELO + `
 		S: ` + localError + goesOn
 	upToRcpt = upToHELO + `
-		S: 250 2.0.0 Roger, accepting mail from <a@example.com>
+		S: 250 2.1.0 Ok
 		C: RCPT TO:<b@example.org>
 		S: ` + localError + goesOn
 	upToData = upToHELO + `
-		S: 250 2.0.0 Roger, accepting mail from <a@example.com>
+		S: 250 2.1.0 Ok
 		C: RCPT TO:<b@example.org>
-		S: 250 2.0.0 I'll make sure <b@example.org> gets this
+		S: 250 2.1.5 Ok
 		C: DATA
-		S: 354 Go ahead. End your data with <CR><LF>.<CR><LF>
+		S: 354 End data with <CR><LF>.<CR><LF>
 		C: Subject: x
 		C: .
 		S: ` + localError + goesOn
 	goesOn = `
 		C: NOOP
-		S: 250 2.0.0 I have successfully done nothing`
+		S: 250 2.0.0 Ok`
 )
 
 // panics has every port panic in turn. The session ends, the server goes on.
@@ -117,7 +123,7 @@ func panics(t *testing.T) {
 		change func(*house)
 		script string
 	}{
-		{"connect", func(h *house) { h.policy.OnConnect = func(*relay.Origin) *relay.Reply { panic(secret) } }, "S: 220 mx.example.com ESMTP Service Ready\nS: " + localError},
+		{"connect", func(h *house) { h.policy.OnConnect = func(*relay.Origin) *relay.Reply { panic(secret) } }, "S: " + localError},
 		{"mail", func(h *house) {
 			h.policy.OnMail = func(*relay.Origin, *relay.Envelope) *relay.Reply { panic(secret) }
 		}, upToMail},

@@ -35,6 +35,7 @@ type Listener struct {
 	Address string
 	TLS     TLSOptions
 	Auth    AuthMode
+	Limits  Limits
 }
 
 // TLSMode says when a listener's sessions are encrypted.
@@ -82,6 +83,8 @@ type Limits struct {
 	// ConnectionsPerClient is the most sessions of one client network: an IPv4 address or
 	// an IPv6 /64. 200 by default. Unix sockets are not held to it.
 	ConnectionsPerClient int
+	// ConnectionsPerUser is the most sessions of one authenticated user. No limit by default.
+	ConnectionsPerUser int
 	// Errors is how many refused commands end a session. 20 by default.
 	Errors int
 	// CommandLength is the longest command line with its line end, in bytes. 4096 by default.
@@ -148,7 +151,7 @@ func (o Options) Validate() error {
 }
 
 func (l Limits) validate() error {
-	least := min(l.MessageSize, int64(l.Recipients), int64(l.Connections), int64(l.ConnectionsPerClient),
+	least := min(l.MessageSize, int64(l.Recipients), int64(l.Connections), int64(l.ConnectionsPerClient), int64(l.ConnectionsPerUser),
 		int64(l.Errors), int64(l.Idle), l.DataMinRate, int64(l.DataTotal))
 	if least < 0 {
 		return errors.New("a limit is negative")

@@ -4,52 +4,60 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/emersion/go-smtp"
-
 	"postrider/relay"
 )
 
 // The replies of the edge itself.
 var (
-	replyReady       = relay.Reply{Code: 220, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ready to start TLS"}
-	replyNothingDone = relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ok"}
-	replyTooBusy     = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many connections, try again later"}
-	replyCrowded     = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many connections from your network, try again later"}
-	replyErrors      = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many errors, closing connection"}
-	replyIdle        = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 4, 2}, Text: "Timeout, closing connection"}
-	replyDraining    = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 3, 2}, Text: "Service shutting down, try again later"}
-	replyUnknown     = relay.Reply{Code: 500, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Command not recognized"}
-	replyLongLine    = relay.Reply{Code: 500, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Command line too long"}
-	replyBadBytes    = relay.Reply{Code: 500, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Command has control characters or is not UTF-8"}
-	replySyntax      = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 5, 4}, Text: "Syntax error in arguments"}
-	replyName        = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 5, 4}, Text: "Need a host name or address literal"}
-	replySender      = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 1, 7}, Text: "Bad sender address syntax"}
-	replyRecipient   = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 1, 3}, Text: "Bad recipient address syntax"}
-	replyBase64      = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Malformed authentication data"}
-	replyNoTLS       = relay.Reply{Code: 502, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "TLS is not available here"}
-	replyNoAuth      = relay.Reply{Code: 502, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Authentication is not available here"}
-	replyNoGreeting  = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Send EHLO first"}
-	replyNested      = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Nested MAIL command"}
-	replyNoMail      = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Need MAIL command first"}
-	replyNoRcpt      = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Need RCPT command first"}
-	replyInMail      = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Not allowed inside a mail transaction"}
-	replyInBDAT      = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Not allowed between BDAT chunks"}
-	replyAgain       = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Already authenticated"}
-	replyMechanism   = relay.Reply{Code: 504, Enhanced: relay.EnhancedCode{5, 5, 4}, Text: "Authentication mechanism not supported"}
-	replyNeedAuth    = relay.Reply{Code: 530, Enhanced: relay.EnhancedCode{5, 7, 0}, Text: "Authentication required"}
-	replyRequireTLS  = relay.Reply{Code: 530, Enhanced: relay.EnhancedCode{5, 7, 10}, Text: "REQUIRETLS is for TLS sessions only"}
-	replyCredentials = relay.Reply{Code: 535, Enhanced: relay.EnhancedCode{5, 7, 8}, Text: "Authentication failed"}
-	replyNeedTLS     = relay.Reply{Code: 538, Enhanced: relay.EnhancedCode{5, 7, 11}, Text: "Encryption required for authentication"}
-	replyUsers       = relay.Reply{Code: 454, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Temporary authentication failure"}
-	replyNotASCII    = relay.Reply{Code: 553, Enhanced: relay.EnhancedCode{5, 6, 7}, Text: "Address needs SMTPUTF8"}
-	replyForeign     = relay.Reply{Code: 553, Enhanced: relay.EnhancedCode{5, 7, 1}, Text: "Sender address not allowed for this user"}
-	replyPipelining  = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 0}, Text: "Improper command pipelining"}
-	replyEarly       = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 0}, Text: "Client spoke before the greeting"}
-	replyNoValidRcpt = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "No valid recipients"}
-	replyHTTP        = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "This is not an HTTP server"}
-	replyTLSAgain    = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "TLS is active already"}
-	replyHandshake   = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 7, 5}, Text: "TLS handshake failed"}
-	replyParameter   = relay.Reply{Code: 555, Enhanced: relay.EnhancedCode{5, 5, 4}, Text: "Parameter not recognized or not implemented"}
+	replyReady         = relay.Reply{Code: 220, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ready to start TLS"}
+	replyBye           = relay.Reply{Code: 221, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Bye"}
+	replyAuthenticated = relay.Reply{Code: 235, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Authentication succeeded"}
+	replyOk            = relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ok"}
+	replyMore          = relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ok, more"}
+	replySenderOk      = relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 1, 0}, Text: "Ok"}
+	replyRecipientOk   = relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 1, 5}, Text: "Ok"}
+	replyVerify        = relay.Reply{Code: 252, Enhanced: relay.EnhancedCode{2, 5, 0}, Text: "Cannot verify, will try to deliver"}
+	replyGoAhead       = relay.Reply{Code: 354, Text: "End data with <CR><LF>.<CR><LF>"}
+	replyTooBusy       = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many connections, try again later"}
+	replyCrowded       = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many connections from your network, try again later"}
+	replyBusyUser      = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many connections of this user, try again later"}
+	replyErrors        = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many errors, closing connection"}
+	replyIdle          = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 4, 2}, Text: "Timeout, closing connection"}
+	replyDraining      = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 3, 2}, Text: "Service shutting down, try again later"}
+	replyUnknown       = relay.Reply{Code: 500, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Command not recognized"}
+	replyLongLine      = relay.Reply{Code: 500, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Command line too long"}
+	replyBadBytes      = relay.Reply{Code: 500, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Command has control characters or is not UTF-8"}
+	replySyntax        = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 5, 4}, Text: "Syntax error in arguments"}
+	replyName          = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 5, 4}, Text: "Need a host name or address literal"}
+	replySender        = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 1, 7}, Text: "Bad sender address syntax"}
+	replyRecipient     = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 1, 3}, Text: "Bad recipient address syntax"}
+	replyBase64        = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Malformed authentication data"}
+	replyCancelled     = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 0, 0}, Text: "Negotiation cancelled"}
+	replyNotHere       = relay.Reply{Code: 502, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Command not implemented"}
+	replyNoTLS         = relay.Reply{Code: 502, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "TLS is not available here"}
+	replyNoAuth        = relay.Reply{Code: 502, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Authentication is not available here"}
+	replyNoGreeting    = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Send EHLO first"}
+	replyNested        = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Nested MAIL command"}
+	replyNoMail        = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Need MAIL command first"}
+	replyNoRcpt        = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Need RCPT command first"}
+	replyInMail        = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Not allowed inside a mail transaction"}
+	replyInBDAT        = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Not allowed between BDAT chunks"}
+	replyAgain         = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Already authenticated"}
+	replyMechanism     = relay.Reply{Code: 504, Enhanced: relay.EnhancedCode{5, 5, 4}, Text: "Authentication mechanism not supported"}
+	replyNeedAuth      = relay.Reply{Code: 530, Enhanced: relay.EnhancedCode{5, 7, 0}, Text: "Authentication required"}
+	replyRequireTLS    = relay.Reply{Code: 530, Enhanced: relay.EnhancedCode{5, 7, 10}, Text: "REQUIRETLS is for TLS sessions only"}
+	replyCredentials   = relay.Reply{Code: 535, Enhanced: relay.EnhancedCode{5, 7, 8}, Text: "Authentication failed"}
+	replyNeedTLS       = relay.Reply{Code: 538, Enhanced: relay.EnhancedCode{5, 7, 11}, Text: "Encryption required for authentication"}
+	replyUsers         = relay.Reply{Code: 454, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Temporary authentication failure"}
+	replyNotASCII      = relay.Reply{Code: 553, Enhanced: relay.EnhancedCode{5, 6, 7}, Text: "Address needs SMTPUTF8"}
+	replyForeign       = relay.Reply{Code: 553, Enhanced: relay.EnhancedCode{5, 7, 1}, Text: "Sender address not allowed for this user"}
+	replyPipelining    = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 0}, Text: "Improper command pipelining"}
+	replyEarly         = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 0}, Text: "Client spoke before the greeting"}
+	replyNoValidRcpt   = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "No valid recipients"}
+	replyHTTP          = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "This is not an HTTP server"}
+	replyTLSAgain      = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "TLS is active already"}
+	replyHandshake     = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 7, 5}, Text: "TLS handshake failed"}
+	replyParameter     = relay.Reply{Code: 555, Enhanced: relay.EnhancedCode{5, 5, 4}, Text: "Parameter not recognized or not implemented"}
 )
 
 // longestText keeps a reply line within RFC 5321 section 4.5.3.1.5, codes included.
@@ -65,20 +73,14 @@ func asReply(err error) *relay.Reply {
 	return reply
 }
 
-// bare makes any error the bare *smtp.SMTPError that go-smtp understands. go-smtp does not
-// unwrap, shows the text of other errors to the client, and takes them for permanent. All
-// errors on the way to go-smtp go through here.
-func bare(err error) *smtp.SMTPError {
-	reply := asReply(err)
-	code := smtp.EnhancedCode(reply.Enhanced)
-	if code == (smtp.EnhancedCode{}) {
-		code = smtp.EnhancedCodeNotSet
-	}
-	return &smtp.SMTPError{Code: reply.Code, EnhancedCode: code, Message: public(reply.Text)}
-}
+// bare is asReply for the SASL edge, whose errors are plain ones.
+func bare(err error) error { return asReply(err) }
 
 // public keeps a text on one line of the protocol.
 func public(text string) string {
+	if len(text) <= longestText && isASCII(text) && isText(text) {
+		return text
+	}
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '

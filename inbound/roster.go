@@ -11,43 +11,89 @@ import (
 type roster struct {
 	limits Limits
 
-	mu        sync.Mutex
-	draining  bool
-	sessions  map[*session]struct{}
-	byNetwork map[netip.Prefix]int
+	mu         sync.Mutex
+	draining   bool
+	sessions   map[*session]struct{}
+	byListener map[string]int
+	byNetwork  map[netip.Prefix]int
+	byUser     map[string]int
+}
+
+// place is what a session counts as in the roster.
+type place struct {
+	network netip.Prefix // not valid where the client has no address, or none yet
+	user    string
 }
 
 func newRoster(limits Limits) *roster {
-	return &roster{limits: limits, sessions: map[*session]struct{}{}, byNetwork: map[netip.Prefix]int{}}
+	return &roster{
+		limits: limits, sessions: map[*session]struct{}{}, byListener: map[string]int{},
+		byNetwork: map[netip.Prefix]int{}, byUser: map[string]int{},
+	}
 }
 
 // enter takes a session in, or says why not.
 func (r *roster) enter(s *session) *relay.Reply {
-	network := networkOf(s.origin.Client)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.draining:
 		return &replyDraining
-	case len(r.sessions) >= r.limits.Connections:
+	case len(r.sessions) >= r.limits.Connections, r.byListener[s.listener.Name] >= s.limits.Connections:
 		return &replyTooBusy
-	case network.IsValid() && r.byNetwork[network] >= r.limits.ConnectionsPerClient:
-		return &replyCrowded
+	}
+	if reply := r.place(s, place{network: networkOf(s.origin.Client)}); reply != nil {
+		return reply
 	}
 	r.sessions[s] = struct{}{}
-	r.byNetwork[network]++
+	r.byListener[s.listener.Name]++
 	return nil
+}
+
+// move counts a session that was taken in as that of its client and user of now, or says
+// why it cannot stay.
+func (r *roster) move(s *session) *relay.Reply {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.place(s, place{networkOf(s.origin.Client), s.origin.User})
+}
+
+// place counts the session at its new place, and no more at its old one.
+func (r *roster) place(s *session, to place) *relay.Reply {
+	switch from := s.place; {
+	case to.network != from.network && to.network.IsValid() && r.byNetwork[to.network] >= s.limits.ConnectionsPerClient:
+		return &replyCrowded
+	case to.user != from.user && to.user != "" && s.limits.ConnectionsPerUser > 0 && r.byUser[to.user] >= s.limits.ConnectionsPerUser:
+		return &replyBusyUser
+	}
+	s.place, to = to, s.place
+	count(r.byNetwork, s.place.network, +1)
+	count(r.byUser, s.place.user, +1)
+	count(r.byNetwork, to.network, -1)
+	count(r.byUser, to.user, -1)
+	return nil
+}
+
+// count adds to a number of sessions. Nobody in particular is not counted, and what is
+// down to none is forgotten.
+func count[K comparable](m map[K]int, key K, n int) {
+	var nobody K
+	if key == nobody {
+		return
+	}
+	if m[key] += n; m[key] == 0 {
+		delete(m, key)
+	}
 }
 
 // leave forgets a session that was taken in.
 func (r *roster) leave(s *session) {
-	network := networkOf(s.origin.Client)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.sessions, s)
-	if r.byNetwork[network]--; r.byNetwork[network] == 0 {
-		delete(r.byNetwork, network)
-	}
+	count(r.byListener, s.listener.Name, -1)
+	count(r.byNetwork, s.place.network, -1)
+	count(r.byUser, s.place.user, -1)
 }
 
 // networkOf is what one client is taken to own: an IPv4 address, an IPv6 /64. It is not

@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync"
 	"time"
-
-	"github.com/emersion/go-smtp"
-
-	"postrider/relay"
 )
 
 // Server takes SMTP sessions at its listeners.
@@ -19,9 +16,9 @@ type Server struct {
 	users   *users // nil where no listener authenticates
 	roster  *roster
 	doors   []*door
-	smtp    *smtp.Server
-	// ctx is that of all sessions. It outlives Run's by Grace. Sessions keep it because
-	// go-smtp hands none to their methods.
+	// sessions are waited for by Run.
+	sessions sync.WaitGroup
+	// ctx is that of all sessions. It outlives Run's by Grace.
 	ctx context.Context
 	end context.CancelFunc
 }
@@ -51,7 +48,6 @@ func prepare(options Options) (*Server, error) {
 	options = options.withDefaults()
 	s := &Server{options: options, roster: newRoster(options.Limits)}
 	s.ctx, s.end = context.WithCancel(context.Background())
-	s.smtp = s.engine()
 	return s, s.loadUsers()
 }
 
@@ -74,35 +70,6 @@ func (s *Server) bind() error {
 	return nil
 }
 
-// engine sets go-smtp up. It knows of TLS and AUTH only what the sessions tell it, and its
-// limit on lines is off, as it would hold for content too.
-func (s *Server) engine() *smtp.Server {
-	engine := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
-		return c.Conn().(*session), nil
-	}))
-	engine.Domain = s.options.Hostname
-	engine.MaxRecipients = s.options.Limits.Recipients
-	engine.MaxMessageBytes = s.options.Limits.MessageSize
-	engine.MaxLineLength = 0
-	engine.AllowInsecureAuth = true
-	engine.EnableSMTPUTF8 = true
-	engine.EnableDSN = true
-	engine.ErrorLog = faultLog{s.options.Observer}
-	return engine
-}
-
-// faultLog reports what go-smtp would log: only what should not happen, as sessions end
-// without errors.
-type faultLog struct{ observer relay.Observer }
-
-// Printf reports a line.
-func (l faultLog) Printf(format string, v ...any) {
-	l.observer.Faulted(relay.Fault{Doing: "serve SMTP", Err: fmt.Errorf(format, v...)})
-}
-
-// Println reports a line.
-func (l faultLog) Println(v ...any) { l.Printf("%s", fmt.Sprintln(v...)) }
-
 // Addrs gives the address that each listener is bound to, by its name.
 func (s *Server) Addrs() map[string]net.Addr {
 	addrs := make(map[string]net.Addr, len(s.doors))
@@ -118,7 +85,7 @@ func (s *Server) Addrs() map[string]net.Addr {
 func (s *Server) Run(ctx context.Context) error {
 	ended := make(chan error, len(s.doors))
 	for _, d := range s.doors {
-		go func() { ended <- s.smtp.Serve(d) }()
+		go func() { ended <- d.serve() }()
 	}
 	var failed []error
 	select {
@@ -140,7 +107,7 @@ func (s *Server) drain() {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		s.smtp.Shutdown(context.Background()) // waits; its error is about listeners closed before
+		s.sessions.Wait()
 	}()
 	timer := time.NewTimer(s.options.Grace)
 	defer timer.Stop()

@@ -5,74 +5,55 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
 	"runtime/debug"
-	"sync"
-
-	"github.com/emersion/go-smtp"
+	"strconv"
+	"strings"
 
 	"postrider/relay"
 )
 
-// session is one client's session and stands at both ends of go-smtp: it is the connection
-// that go-smtp reads commands from, one at a time and each past the gate, and the
-// smtp.Session that go-smtp calls for them. Everything runs on go-smtp's goroutine
-// for the connection.
+// session is one client's session. Everything runs on one goroutine, that of run.
 type session struct {
-	net.Conn // for its addresses; Read, Write and Close are the session's
 	*wire
+	// ctx is that of all sessions.
 	ctx         context.Context
 	server      *Server
 	listener    Listener
 	tls         *tls.Config
 	origin      *relay.Origin
 	transaction *relay.Transaction
-	leave       func()
+	// place is the session's entry in the roster, which owns it.
+	place place
 
-	opened  bool
 	greeted bool
 	esmtp   bool
 	// senders are those that the user may send as.
 	senders senders
 	// exchange says that the next line belongs to an AUTH exchange.
 	exchange bool
-	errors   int
+	// errors counts commands refused since the last message.
+	errors int
 
-	// mail and rcpt are what the gate made of the command that go-smtp is about to see.
 	mail mailCommand
-	rcpt relay.Recipient
-	// content is where the message is to be read from that go-smtp is about to see begin.
-	content content
 	// begun, accepted and refused describe the transaction: MAIL was accepted, and so many
 	// recipients were accepted and refused.
 	begun             bool
 	accepted, refused int
 
-	// feed is what go-smtp reads before anything else, queued a command that was read
-	// but not yet looked at.
-	feed, queued string
-	// announce says that go-smtp's next write begins the reply to EHLO, mute how many of its
-	// writes are not for the client.
-	announce bool
-	mute     int
+	// queued is a command that was read but not yet obeyed.
+	queued string
 	// last says that the session ends with the reply to this command, over that it has ended.
 	last, over bool
-	closing    sync.Once
 }
-
-var (
-	_ smtp.AuthSession = (*session)(nil)
-	_ net.Conn         = (*session)(nil)
-)
 
 func newSession(conn net.Conn, d *door) *session {
 	s := d.server
 	origin := &relay.Origin{Listener: d.options.Name, Client: clientOf(conn), Protocol: "SMTP"}
 	return &session{
-		Conn: conn, wire: newWire(conn, s.options.Limits, s.options.Now), ctx: s.ctx, server: s,
+		wire: newWire(conn, d.options.Limits, s.options.Now), ctx: s.ctx, server: s,
 		listener: d.options, tls: d.tls, origin: origin, transaction: s.options.Receiver.Begin(origin),
 	}
 }
@@ -84,105 +65,59 @@ func clientOf(conn net.Conn) netip.Addr {
 	return netip.Addr{}
 }
 
-// Read gives go-smtp the next command. It reports every end of the session as io.EOF:
-// whatever there was to say has been said here.
-func (s *session) Read(p []byte) (int, error) {
-	if s.feed == "" {
-		s.feed = s.next()
-	}
-	if s.feed == "" {
-		return 0, io.EOF
-	}
-	n := copy(p, s.feed)
-	s.feed = s.feed[n:]
-	return n, nil
-}
-
-// Write takes go-smtp's replies. Each line of a reply is one call.
-func (s *session) Write(p []byte) (int, error) {
-	switch {
-	case s.over:
-	case s.mute > 0:
-		s.mute--
-	default:
-		s.out.Write(p) // an error stays with the writer until the next flush
-		if s.announce {
-			s.announce = false
-			s.out.WriteString(s.announcement())
+// run is the session from its greeting to its end.
+func (s *session) run() {
+	defer s.close()
+	s.contained("connect", func() *relay.Reply { s.open(); return nil })
+	for !s.over {
+		line, ok := s.command()
+		if !ok {
+			return
 		}
+		verb, argument, _ := strings.Cut(line, " ")
+		s.answer(s.contained(verb, func() *relay.Reply { return s.obey(line, strings.ToUpper(verb), strings.TrimSpace(argument)) }))
 	}
-	return len(p), nil
 }
 
-// announcement has the EHLO lines that go-smtp would base on its own TLS, which it has none of.
-func (s *session) announcement() string {
-	switch {
-	case s.origin.TLS != "":
-		return "250-REQUIRETLS\r\n"
-	case s.tls != nil:
-		return "250-STARTTLS\r\n"
-	}
-	return ""
+// close ends the session. Its place is free before the client can know, and come again.
+func (s *session) close() {
+	s.over = true
+	s.transaction.Reset()
+	s.server.roster.leave(s)
+	s.hangUp() // nobody is left to tell of an error
 }
 
-// Close ends the session. go-smtp calls it once or twice.
-func (s *session) Close() error {
-	var err error
-	s.closing.Do(func() {
-		s.over = true
-		s.leave() // before the client can know, and come again
-		err = s.hangUp()
-	})
-	return err
-}
-
-// next returns the next command that go-smtp is to see, with its line end, or "" when the
-// session has ended.
-func (s *session) next() (line string) {
+// contained runs what is not ours to trust. A panic ends the session after a 451.
+func (s *session) contained(doing string, do func() *relay.Reply) (reply *relay.Reply) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.end(s.fault("read a command", r))
-			line = ""
+			err := fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+			s.server.options.Observer.Faulted(relay.Fault{Doing: "session: " + public(doing), Err: err})
+			s.end(relay.LocalError(err))
 		}
 	}()
-	if !s.opened {
-		s.opened = true
-		s.open()
-	}
-	for !s.over {
-		command, ok := s.command()
-		if !ok {
-			return ""
-		}
-		pass, reply := s.gate(command)
-		if reply != nil {
-			s.refuse(reply)
-		} else if pass != "" {
-			return pass + "\r\n"
-		}
-	}
-	return ""
+	return do()
 }
 
-// open does what comes before the greeting, which go-smtp has put in the buffer already.
+// open does what comes before the first command.
 func (s *session) open() {
 	if s.listener.TLS.mode() == TLSImplicit {
 		if !s.secure() {
 			return
 		}
 	} else if s.hasInput() {
-		s.endUngreeted(&replyEarly)
+		s.end(&replyEarly)
 		return
 	}
 	if reply := s.server.options.Receiver.Connect(s.ctx, s.origin); reply != nil {
-		s.endUngreeted(reply)
+		s.end(reply)
+		return
 	}
+	s.greet()
 }
 
-// endUngreeted ends the session with the reply in place of the greeting.
-func (s *session) endUngreeted(reply *relay.Reply) {
-	s.out.Reset(sink{s.wire})
-	s.end(reply)
+func (s *session) greet() {
+	s.out.WriteString("220 " + s.server.options.Hostname + " ESMTP Postrider\r\n")
 }
 
 // secure runs the TLS handshake. A failed one ends the session without a word: in clear
@@ -225,6 +160,7 @@ func (s *session) command() (string, bool) {
 			s.over = true
 			continue
 		case s.errors >= s.limits.Errors:
+			s.observe("connect", &replyErrors)
 			s.end(&replyErrors)
 			continue
 		case s.isDraining() && s.pace == nil:
@@ -236,7 +172,7 @@ func (s *session) command() (string, bool) {
 		case err == nil:
 			return string(line), true
 		case errors.Is(err, errLineTooLong):
-			s.refuse(&replyLongLine)
+			s.answer(&replyLongLine)
 		default:
 			s.broken(err)
 		}
@@ -258,34 +194,48 @@ func (s *session) broken(err error) {
 	case errors.Is(err, errDraining):
 		s.end(&replyDraining)
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.observe("connect", &replyIdle)
 		s.end(&replyIdle)
 	}
 	s.over = true
 }
 
-// say writes a reply.
-func (s *session) say(reply *relay.Reply) {
-	if !s.over {
-		fmt.Fprintf(s.out, "%s\r\n", public(asReply(reply).String()))
+// answer gives the reply to a command, nil if that has been done, and counts refusals. 421
+// ends the session (RFC 5321 section 3.8).
+func (s *session) answer(reply *relay.Reply) {
+	if reply == nil {
+		return
 	}
+	s.say(reply)
+	if reply.Code >= 400 {
+		s.note(reply)
+	}
+}
+
+// note counts a refusal.
+func (s *session) note(reply *relay.Reply) {
+	s.errors++
+	s.last = s.last || reply.Code == 421
+}
+
+// say writes a reply. An error of the writer stays with it until the next flush.
+func (s *session) say(reply *relay.Reply) {
+	if s.over {
+		return
+	}
+	reply = asReply(reply)
+	line := strconv.AppendInt(s.out.AvailableBuffer(), int64(reply.Code), 10)
+	if e := reply.Enhanced; e != (relay.EnhancedCode{}) {
+		line = fmt.Appendf(line, " %d.%d.%d", e[0], e[1], e[2])
+	}
+	line = append(append(line, ' '), public(reply.Text)...)
+	s.out.Write(append(line, "\r\n"...))
 }
 
 // end writes a reply and ends the session.
 func (s *session) end(reply *relay.Reply) {
 	s.say(reply)
 	s.over = true
-}
-
-// refuse answers a command that does not get past the gate.
-func (s *session) refuse(reply *relay.Reply) {
-	s.say(reply)
-	s.note(reply)
-}
-
-// note counts a refusal. 421 ends the session (RFC 5321 section 3.8).
-func (s *session) note(reply *relay.Reply) {
-	s.errors++
-	s.last = s.last || reply.Code == 421
 }
 
 // lastly makes the reply the session's last.
@@ -299,12 +249,4 @@ func (s *session) observe(stage string, reply *relay.Reply) {
 	s.server.options.Observer.Refused(relay.Refused{
 		Origin: s.origin, Stage: stage, Sender: s.mail.envelope.Sender, Reply: reply,
 	})
-}
-
-// fault reports a panic and returns the reply for it. The session ends after it.
-func (s *session) fault(doing string, r any) *relay.Reply {
-	s.last = true
-	err := fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-	s.server.options.Observer.Faulted(relay.Fault{Doing: "session: " + doing, Err: err})
-	return relay.LocalError(err)
 }

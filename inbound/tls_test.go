@@ -21,11 +21,11 @@ func withTLS(t *testing.T, mode inbound.TLSMode) (*house, *tls.Config) {
 
 const overTLS = `
 	C: MAIL FROM:<a@example.com> REQUIRETLS
-	S: 250 2.0.0 Roger, accepting mail from <a@example.com>
+	S: 250 2.1.0 Ok
 	C: RCPT TO:<b@example.org>
-	S: 250 2.0.0 I'll make sure <b@example.org> gets this
+	S: 250 2.1.5 Ok
 	C: DATA
-	S: 354 Go ahead. End your data with <CR><LF>.<CR><LF>
+	S: 354 End data with <CR><LF>.<CR><LF>
 	C: .
 	S: 250 2.0.0 Ok: queued as <id>`
 
@@ -44,11 +44,11 @@ func startTLS(t *testing.T) {
 		C: STARTTLS now
 		S: 501 5.5.4 Syntax error in arguments
 		C: MAIL FROM:<a@example.com>
-		S: 250 2.0.0 Roger, accepting mail from <a@example.com>
+		S: 250 2.1.0 Ok
 		C: STARTTLS
 		S: 503 5.5.1 Not allowed inside a mail transaction
 		C: RSET
-		S: 250 2.0.0 Session reset
+		S: 250 2.0.0 Ok
 		C: STARTTLS
 		S: 220 2.0.0 Ready to start TLS`)
 	c.startTLS(config)
@@ -80,7 +80,7 @@ func plaintextAhead(t *testing.T) {
 		C: NOOP
 		S: 220 2.0.0 Ready to start TLS`)
 	c.startTLS(config)
-	c.talk("C: RSET\nS: 250 2.0.0 Session reset")
+	c.talk("C: RSET\nS: 250 2.0.0 Ok")
 }
 
 func failedHandshake(t *testing.T) {
@@ -109,7 +109,7 @@ func implicitTLS(t *testing.T) {
 	}
 	defer conn.Close()
 	c := newClient(t, conn)
-	c.talk("S: 220 mx.example.com ESMTP Service Ready")
+	c.talk("S: 220 mx.example.com ESMTP Postrider")
 	c.send("EHLO client.example\r\n")
 	c.ehlo()
 	c.talk(overTLS)

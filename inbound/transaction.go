@@ -2,9 +2,6 @@ package inbound
 
 import (
 	"errors"
-	"io"
-
-	"github.com/emersion/go-smtp"
 
 	"postrider/relay"
 )
@@ -12,23 +9,30 @@ import (
 // errAborted says that a command ended a BDAT message before its last chunk.
 var errAborted = errors.New("the client gave the message up")
 
-// Mail is called for a MAIL that the gate let pass; go-smtp's own reading of it is not used.
-func (s *session) Mail(string, *smtp.MailOptions) error {
-	reply := s.contained("MAIL", s.takeMail)
-	if reply != nil {
-		s.note(reply)
-		return bare(reply)
+func (s *session) mailFrom(argument string) *relay.Reply {
+	switch {
+	case !s.greeted:
+		return &replyNoGreeting
+	case s.begun:
+		return &replyNested
 	}
-	s.begun = true
-	return nil
-}
-
-func (s *session) takeMail() *relay.Reply {
+	mail, reply := parseMail(argument)
+	if reply != nil {
+		return reply
+	}
+	if mail.envelope.RequireTLS && s.origin.TLS == "" {
+		return &replyRequireTLS
+	}
+	s.mail = mail
 	if reply := s.permit(); reply != nil {
 		s.observe("mail", reply)
 		return reply
 	}
-	return s.transaction.Mail(s.ctx, s.mail.envelope, s.mail.size)
+	if reply := s.transaction.Mail(s.ctx, mail.envelope, mail.size); reply != nil {
+		return reply
+	}
+	s.begun = true
+	return &replySenderOk
 }
 
 // permit decides what AUTH has to say about a MAIL.
@@ -42,52 +46,80 @@ func (s *session) permit() *relay.Reply {
 	return nil
 }
 
-// Rcpt is called for a RCPT that the gate let pass. A refused recipient beside an accepted
-// one is not counted as an error: a relay sends on what others wrote, and a client that
-// goes over the limit of recipients comes again with the rest.
-func (s *session) Rcpt(string, *smtp.RcptOptions) error {
-	reply := s.contained("RCPT", func() *relay.Reply { return s.transaction.Rcpt(s.ctx, s.rcpt) })
-	if reply == nil {
-		s.accepted++
-		return nil
+// rcptTo is RCPT. A refused recipient beside an accepted one is not counted as an error: a
+// relay sends on what others wrote, and a client that goes over the limit of recipients
+// comes again with the rest.
+func (s *session) rcptTo(argument string) *relay.Reply {
+	if !s.begun {
+		return &replyNoMail
 	}
-	s.refused++
-	s.note(reply)
-	if s.accepted > 0 {
-		s.errors--
+	rcpt, reply := parseRcpt(argument, s.mail.envelope.SMTPUTF8)
+	if reply != nil {
+		s.refused++
+		return reply
 	}
-	return bare(reply)
+	if reply := s.transaction.Rcpt(s.ctx, rcpt); reply != nil {
+		s.refused++
+		if s.accepted > 0 {
+			s.errors--
+		}
+		return reply
+	}
+	s.accepted++
+	return &replyRecipientOk
 }
 
-// Data is called for DATA and for the first BDAT. It leaves the wire behind the message.
-func (s *session) Data(io.Reader) error {
+// complete says whether a message can follow.
+func (s *session) complete() *relay.Reply {
+	switch {
+	case !s.begun:
+		return &replyNoMail
+	case s.accepted > 0:
+		return nil
+	case s.refused > 0:
+		return &replyNoValidRcpt
+	}
+	return &replyNoRcpt
+}
+
+func (s *session) data(argument string) *relay.Reply {
+	if argument != "" {
+		return &replySyntax
+	}
+	if reply := s.complete(); reply != nil {
+		return reply
+	}
+	if !s.waits() {
+		return s.lastly(&replyPipelining)
+	}
+	s.say(&replyGoAhead)
+	return s.receive(&dots{w: s.wire})
+}
+
+// receive takes the message in and leaves the wire behind it.
+func (s *session) receive(c content) *relay.Reply {
 	s.setPace(&pace{began: s.now()})
 	defer s.setPace(nil)
 	s.failed = nil
-	var id relay.ID
-	reply := s.contained("DATA", func() (reply *relay.Reply) {
-		id, reply = s.transaction.Data(s.ctx, s.content)
-		return reply
-	})
-	reply = s.finish(reply)
-	// go-smtp looks for the end of data, which our reader has had.
-	s.feed = ".\r\n"
+	id, reply := s.transaction.Data(s.ctx, c)
+	s.forget()
+	if errors.Is(s.failed, errAborted) {
+		return nil // the command that ended it has its own reply
+	}
+	s.finish(c)
 	if reply != nil {
-		if s.queued == "" { // to give a message up is no error
-			s.note(reply)
-		}
-		return bare(reply)
+		return reply
 	}
 	s.errors = 0
-	return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "Ok: queued as " + id.String()}
+	return relay.NewReply(250, relay.EnhancedCode{2, 0, 0}, "Ok: queued as "+id.String())
 }
 
-// finish reads what is left of a message that was answered early and gives the reply. A
-// session that could not be read to the end of its message is over: what might still come
-// must never be read as commands (conformance I13).
-func (s *session) finish(reply *relay.Reply) *relay.Reply {
-	if s.failed == nil && !s.over && s.queued == "" {
-		whole, err := s.content.swallow(s.limits.MessageSize)
+// finish reads what is left of a message that was answered early. A session that could not
+// be read to the end of its message is over: what might still come must never be read as
+// commands (conformance I13).
+func (s *session) finish(c content) {
+	if s.failed == nil && !s.over {
+		whole, err := c.swallow(s.limits.MessageSize)
 		if err == nil && !whole {
 			s.last = true
 		}
@@ -95,27 +127,12 @@ func (s *session) finish(reply *relay.Reply) *relay.Reply {
 	if s.failed != nil {
 		s.broken(s.failed)
 	}
-	return reply
 }
 
-// contained runs what is not ours to trust. A panic ends the session after a 451.
-func (s *session) contained(doing string, do func() *relay.Reply) (reply *relay.Reply) {
-	defer func() {
-		if r := recover(); r != nil {
-			reply = s.fault(doing, r)
-		}
-	}()
-	return do()
-}
-
-// Reset forgets the transaction. go-smtp calls it for RSET and EHLO and after a message.
-func (s *session) Reset() {
+// reset forgets the transaction.
+func (s *session) reset() {
 	s.transaction.Reset()
-	s.begun, s.accepted, s.refused = false, 0, 0
+	s.forget()
 }
 
-// Logout is called as the session ends.
-func (s *session) Logout() error {
-	s.transaction.Reset()
-	return nil
-}
+func (s *session) forget() { s.begun, s.accepted, s.refused = false, 0, 0 }

@@ -1,0 +1,68 @@
+package inbound
+
+import (
+	"fmt"
+	"strings"
+
+	"postrider/relay"
+)
+
+// hello is EHLO and HELO. Both reset the session (RFC 5321 section 4.1.4).
+func (s *session) hello(verb, name string) *relay.Reply {
+	if !s.waits() && !s.quits() {
+		return s.lastly(&replyPipelining)
+	}
+	name, _, _ = strings.Cut(name, " ")
+	if !isName(name) {
+		return &replyName
+	}
+	s.reset()
+	s.greeted, s.esmtp = true, verb == "EHLO"
+	s.origin.Greeting = name
+	s.setProtocol()
+	if !s.esmtp {
+		return relay.NewReply(250, relay.EnhancedCode{}, s.server.options.Hostname)
+	}
+	s.announce()
+	return nil
+}
+
+// quits says whether all that is pipelined is QUIT: health checks do that.
+func (s *session) quits() bool {
+	b, _ := s.in.Peek(s.in.Buffered())
+	return strings.EqualFold(strings.TrimRight(string(b), "\r\n"), "QUIT")
+}
+
+// isName accepts what can stand in a Received field: names, address literals, and what
+// misconfigured clients call themselves.
+func isName(name string) bool {
+	return name != "" && len(name) <= 255 && !strings.ContainsAny(name, "()<>\\\",;@\t")
+}
+
+// announce answers EHLO.
+func (s *session) announce() {
+	lines := append([]string{s.server.options.Hostname}, s.extensions()...)
+	for _, line := range lines[:len(lines)-1] {
+		s.out.WriteString("250-" + line + "\r\n")
+	}
+	s.out.WriteString("250 " + lines[len(lines)-1] + "\r\n")
+}
+
+// extensions are the lines of EHLO's reply: a keyword each, with its parameters.
+func (s *session) extensions() []string {
+	lines := []string{
+		"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "SMTPUTF8", "DSN",
+		fmt.Sprintf("SIZE %d", s.limits.MessageSize),
+		fmt.Sprintf("LIMITS RCPTMAX=%d", s.limits.Recipients),
+	}
+	if s.tls != nil && s.origin.TLS == "" {
+		lines = append(lines, "STARTTLS")
+	}
+	if s.origin.TLS != "" {
+		lines = append(lines, "REQUIRETLS")
+	}
+	if mechanisms := s.AuthMechanisms(); len(mechanisms) > 0 {
+		lines = append(lines, "AUTH "+strings.Join(mechanisms, " "))
+	}
+	return lines
+}
