@@ -1,16 +1,19 @@
 package outbound
 
 import (
+	"context"
 	"encoding/base64"
 	"slices"
 	"strings"
 
 	"github.com/emersion/go-sasl"
+
+	"postrider/relay"
 )
 
 // authenticate proves who we are, where the route has credentials. Every failure is
 // temporary: it is our configuration that is wrong, and no mail bounces for it (conformance T18).
-func (c *conn) authenticate() error {
+func (c *conn) authenticate(ctx context.Context) error {
 	cred := c.route.Auth
 	if cred == nil {
 		return nil
@@ -18,16 +21,43 @@ func (c *conn) authenticate() error {
 	if !c.verified && !c.route.PlainAuth && !c.remote.addr.Addr().IsLoopback() {
 		return saying(replyAuth, "Credentials of route %s are not sent to %s without verified TLS", c.route.Name, c.remote)
 	}
-	var mechanism sasl.Client
-	switch {
-	case slices.Contains(c.features.auth, sasl.Plain):
-		mechanism = sasl.NewPlainClient("", cred.User, cred.Password)
-	case slices.Contains(c.features.auth, sasl.Login):
-		mechanism = &login{answers: []string{cred.User, cred.Password}}
-	default:
-		return saying(replyAuth, "%s does not offer AUTH PLAIN or LOGIN, which route %s needs", c.remote, c.route.Name)
+	name, ok := c.mechanism()
+	if !ok {
+		return saying(replyAuth, "%s does not offer AUTH %s, which route %s needs", c.remote, strings.Join(cred.mechanisms(), " or "), c.route.Name)
 	}
-	return c.sasl(mechanism)
+	if cred.OAuth == nil {
+		return c.sasl(passwordClient(name, cred))
+	}
+	account := c.t.accounts.of(cred)
+	token, err := account.token(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.sasl(&bearer{name: name, user: cred.User, token: token, host: c.remote})
+	if reply, ok := err.(*relay.Reply); ok && reply.Class == relay.ClassAuth {
+		account.refused(token)
+	}
+	return err
+}
+
+// mechanism picks the strongest one that both sides know.
+func (c *conn) mechanism() (string, bool) {
+	for _, name := range c.route.Auth.mechanisms() {
+		if slices.Contains(c.features.auth, name) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+func passwordClient(name string, cred *Credentials) sasl.Client {
+	switch name {
+	case mechanismSCRAM:
+		return newSCRAM(cred.User, cred.Password)
+	case mechanismPlain:
+		return sasl.NewPlainClient("", cred.User, cred.Password)
+	}
+	return &login{answers: []string{cred.User, cred.Password}}
 }
 
 // maxChallenges bounds the dialogue: no mechanism that we speak has more.
@@ -49,14 +79,10 @@ func (c *conn) sasl(m sasl.Client) error {
 			return c.lost("AUTH", err)
 		}
 		if a.code/100 == 2 {
-			return nil
+			return proven(m, c.remote)
 		}
 		if a.code != 334 {
-			reply := c.refused("AUTH of user "+c.route.Auth.User, a)
-			if a.code/100 == 5 {
-				reply.Enhanced = replyAuth.Enhanced
-			}
-			return reply
+			return c.unauthenticated(name, a)
 		}
 		line = "*" // cancels; the peer then answers 501
 		challenge, err := base64.StdEncoding.DecodeString(strings.TrimSpace(strings.Join(a.lines, "")))
@@ -68,6 +94,26 @@ func (c *conn) sasl(m sasl.Client) error {
 		}
 	}
 	return saying(replyAuth, "%s does not come to an end with AUTH", c.remote)
+}
+
+// unauthenticated makes a reply of a refused AUTH. A 5xx holds the route until its credentials
+// are put right; a 4xx, such as 454, says nothing about them.
+func (c *conn) unauthenticated(mechanism string, a answerLines) *relay.Reply {
+	reply := c.refused("AUTH "+mechanism+" of user "+c.route.Auth.User, a)
+	if a.code/100 == 5 {
+		reply.Enhanced, reply.Class = replyAuth.Enhanced, relay.ClassAuth
+	}
+	return reply
+}
+
+// proven says whether the server has shown that it knows the password too, where the mechanism
+// asks for that. One that has not may be anybody.
+func proven(m sasl.Client, to remote) error {
+	s, ok := m.(*scram)
+	if !ok || s.verified {
+		return nil
+	}
+	return saying(replyAuth, "%s accepts a password without knowing it", to)
 }
 
 // login is the LOGIN mechanism without an initial response and whatever the prompts say: both

@@ -107,7 +107,7 @@ func (c *conn) begin(ctx context.Context) error {
 	if err := c.startTLS(ctx); err != nil {
 		return err
 	}
-	return c.authenticate()
+	return c.authenticate(ctx)
 }
 
 // greeting waits for the 220. Any other one is a reason to try the next host.

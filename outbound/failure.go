@@ -18,9 +18,9 @@ var (
 	replyLost      = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 4, 2}}
 	replyGarbage   = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 5, 0}}
 	replySelf      = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 4, 6}}
-	replyTLSPolicy = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 7, 4}}
-	replyTLSFault  = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 7, 5}}
-	replyAuth      = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 7, 8}}
+	replyTLSPolicy = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 7, 4}, Class: relay.ClassTLS}
+	replyTLSFault  = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 7, 5}, Class: relay.ClassTLS}
+	replyAuth      = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 7, 8}, Class: relay.ClassAuth}
 	replyStopping  = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 3, 2}}
 )
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -38,6 +39,9 @@ type Options struct {
 	Timeouts Timeouts
 	// RootCAs verify the certificates of hosts. Default: those of the system.
 	RootCAs *x509.CertPool
+
+	// HTTP reaches token endpoints. Default: one that honours the proxy of the environment.
+	HTTP *http.Client
 
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
@@ -114,6 +118,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Dial == nil {
 		o.Dial = new(net.Dialer).DialContext
+	}
+	if o.HTTP == nil {
+		o.HTTP = &http.Client{}
 	}
 	if o.LookupHost == nil {
 		o.LookupHost = hostLookup(o.DNS)

@@ -33,17 +33,6 @@ type Route struct {
 	Connections int
 }
 
-// Credentials are what AUTH proves.
-type Credentials struct {
-	User, Password string
-}
-
-// String names the user, and never shows the password.
-func (c Credentials) String() string { return c.User }
-
-// GoString is String, so that no way of printing shows the password.
-func (c Credentials) GoString() string { return c.User }
-
 // TLSLevel is what a route asks of the encryption of a session (conformance, table TLS).
 type TLSLevel uint8
 
@@ -99,8 +88,10 @@ func (r *Route) Validate() error {
 	case r.MX && r.Auth != nil:
 		fault("has credentials, which are for hosts and not for mx")
 	}
-	if r.Auth != nil && r.Auth.User == "" {
-		fault("has credentials without a user")
+	if r.Auth != nil {
+		if err := r.Auth.Validate(); err != nil {
+			fault("%w", err)
+		}
 	}
 	for _, text := range r.Hosts {
 		if _, err := ParseHost(text); err != nil {

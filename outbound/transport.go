@@ -18,6 +18,8 @@ type Transport struct {
 	// noTLS and noPipelining are the hosts where that was seen to fail.
 	noTLS, noPipelining *memory
 	sessions            tls.ClientSessionCache
+	// accounts have the access tokens.
+	accounts *accounts
 	// buffers hold what a transaction writes; a resting connection has none.
 	buffers sync.Pool
 }
@@ -44,6 +46,7 @@ func New(o Options) (*Transport, error) {
 		noTLS:        newMemory(o.Now),
 		noPipelining: newMemory(o.Now),
 		sessions:     tls.NewLRUClientSessionCache(tlsSessions),
+		accounts:     newAccounts(&o),
 	}
 	t.buffers.New = func() any { return newBuffer() }
 	for _, r := range o.Routes {

@@ -1,0 +1,216 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"postrider/relay"
+)
+
+const (
+	// tokenMargin is how long before its expiry a token is replaced, and tokenLeast how much
+	// life it must have to be used when that fails.
+	tokenMargin = 5 * time.Minute
+	tokenLeast  = 30 * time.Second
+	// tokenPause is how long a token endpoint that failed is left alone.
+	tokenPause = 30 * time.Second
+	// tokenTimeout bounds a request to the token endpoint. It is made whoever has stopped
+	// waiting: a refresh token that was rotated must not be lost with its answer.
+	tokenTimeout = 10 * time.Second
+)
+
+// replyToken is for an access token that cannot be had for now, whosever fault it is not ours.
+var replyToken = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 7, 0}, Class: relay.ClassHost}
+
+// accounts has the accounts of all routes, each once.
+type accounts struct {
+	client *http.Client
+	now    func() time.Time
+
+	mu    sync.Mutex
+	byKey map[string]*account
+}
+
+func newAccounts(o *Options) *accounts {
+	return &accounts{client: o.HTTP, now: o.Now, byKey: make(map[string]*account)}
+}
+
+// of finds the account that the credentials are for. Routes of one account share its token.
+func (as *accounts) of(c *Credentials) *account {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	key := c.OAuth.key(c.User)
+	a := as.byKey[key]
+	if a == nil {
+		a = &account{user: c.User, o: c.OAuth.complete(), client: as.client, now: as.now, turn: make(chan struct{}, 1)}
+		as.byKey[key] = a
+	}
+	return a
+}
+
+// account keeps the access token of one user.
+type account struct {
+	user   string
+	o      OAuth
+	client *http.Client
+	now    func() time.Time
+	// turn is held by the one who asks the endpoint; it guards what follows. The others wait
+	// for it and find the token there.
+	turn chan struct{}
+	held Token
+	// unsaved says that held has a refresh token that is not on disk yet: nothing of it is used.
+	unsaved bool
+	// failed is why the endpoint is left alone until retry.
+	failed error
+	retry  time.Time
+	// bad is the access token that a host did not take.
+	bad string
+}
+
+// token returns an access token that is good for some time. The error is a *relay.Reply.
+func (a *account) token(ctx context.Context) (string, error) {
+	select {
+	case a.turn <- struct{}{}:
+		defer func() { <-a.turn }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	if a.good(tokenMargin) {
+		return a.held.Access, nil
+	}
+	if now := a.now(); !now.Before(a.retry) {
+		if a.failed = a.refresh(context.WithoutCancel(ctx)); a.failed != nil {
+			a.retry = now.Add(tokenPause)
+		}
+	}
+	if a.failed != nil && !a.good(tokenLeast) {
+		return "", a.failed
+	}
+	return a.held.Access, nil
+}
+
+// good says whether the token can be used and has that much life left.
+func (a *account) good(life time.Duration) bool {
+	return a.held.Access != "" && a.held.Access != a.bad && !a.unsaved && a.now().Add(life).Before(a.held.Expires)
+}
+
+// refused is told that a host did not take the token, which may have been revoked: the next
+// attempt gets another one.
+func (a *account) refused(token string) {
+	a.turn <- struct{}{}
+	defer func() { <-a.turn }()
+	a.bad = token
+}
+
+// refresh gets a new access token. A refresh token that came with it is on disk before
+// anything of the answer is used.
+func (a *account) refresh(ctx context.Context) error {
+	if !a.o.interactive() {
+		return a.ask(ctx)
+	}
+	if a.unsaved {
+		return a.save()
+	}
+	// The file is what counts: it survives us, and somebody may have signed in anew.
+	held, err := ReadToken(a.o.TokenFile)
+	if err != nil {
+		return saying(replyAuth, "No OAuth2 token of %s: run postrider oauth login", a.user).Because(err)
+	}
+	if held.User != a.user {
+		return saying(replyAuth, "The OAuth2 token of %s is not for %s: run postrider oauth login", held.User, a.user)
+	}
+	a.held = held
+	if a.good(tokenMargin) {
+		return nil
+	}
+	before := held.Refresh
+	if err := a.ask(ctx); err != nil {
+		return err
+	}
+	// What a person put there meanwhile is newer than ours.
+	if onDisk, err := ReadToken(a.o.TokenFile); err == nil && onDisk.Refresh != before {
+		return nil
+	}
+	a.unsaved = true
+	return a.save()
+}
+
+func (a *account) save() error {
+	if err := writeToken(a.o.TokenFile, a.held); err != nil {
+		return saying(replyToken, "Cannot store the OAuth2 token of %s", a.user).Because(err)
+	}
+	a.unsaved = false
+	return nil
+}
+
+// ask gets a token from the endpoint into held.
+func (a *account) ask(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, tokenTimeout)
+	defer cancel()
+	got, err := a.o.grant(ctx, a.client, a.user, a.held.Refresh)
+	if err != nil {
+		return a.fault(err)
+	}
+	a.held.User = a.user
+	a.held.renew(got, a.now())
+	return nil
+}
+
+// fault makes a reply of what the endpoint said, or of its silence.
+func (a *account) fault(err error) *relay.Reply {
+	endpoint := a.o.TokenURL
+	if u, err := url.Parse(endpoint); err == nil {
+		endpoint = u.Host
+	}
+	var refused *oauth2.RetrieveError
+	if !errors.As(err, &refused) {
+		if a.o.KeyFile != "" && !isNetwork(err) {
+			return saying(replyAuth, "The service account for %s gets no OAuth2 token from %s", a.user, endpoint).Because(err)
+		}
+		return saying(replyToken, "OAuth2 token endpoint %s: %s", endpoint, cause(err)).Because(err)
+	}
+	said := refused.ErrorCode
+	if said == "" && refused.Response != nil {
+		said = refused.Response.Status
+	}
+	if refused.ErrorDescription != "" {
+		first, _, _ := strings.Cut(refused.ErrorDescription, "\n")
+		said += ": " + printable(strings.TrimSpace(first[:min(len(first), 200)]))
+	}
+	kind := replyAuth
+	if transient(refused) {
+		kind = replyToken
+	}
+	text := fmt.Sprintf("OAuth2 token endpoint %s refuses %s: %s", endpoint, a.user, said)
+	if refused.ErrorCode == "invalid_grant" && a.o.interactive() {
+		text += "; run postrider oauth login"
+	}
+	return saying(kind, "%s", text).Because(err)
+}
+
+// transient says whether the endpoint itself is in trouble, rather than our request.
+func transient(e *oauth2.RetrieveError) bool {
+	switch e.ErrorCode {
+	case "temporarily_unavailable", "server_error":
+		return true
+	}
+	if e.Response == nil {
+		return false
+	}
+	code := e.Response.StatusCode
+	return code >= 500 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout
+}
+
+// isNetwork says whether a request failed on its way.
+func isNetwork(err error) bool {
+	var way *url.Error
+	return errors.As(err, &way) || isTimeout(err)
+}
