@@ -22,7 +22,7 @@ func BenchmarkDeliver(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				if a := c.Deliver(b.Context(), x); a.Replies[0].Code != 250 {
+				if a := c.Deliver(b.Context(), x, nil); a.Replies[0].Code != 250 {
 					b.Fatal(a.Replies[0])
 				}
 			}

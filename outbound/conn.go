@@ -35,6 +35,10 @@ type conn struct {
 	dirty bool
 	// unfit says that the peer's replies are odd: what runs may end, but nothing new begins.
 	unfit bool
+	// ahead is the transaction whose commands are in flight behind the last message; nil for none.
+	ahead *transaction
+	// dismissed says that the peer has ended the session with 421.
+	dismissed bool
 	// closed says that nothing more must be read or written.
 	closed bool
 }
@@ -55,11 +59,16 @@ func (c *conn) use(nc net.Conn) {
 
 // Usable implements relay.Conn.
 func (c *conn) Usable() bool {
+	return !c.closed && !(c.unfit && c.used) && c.messages < c.mostMessages() && c.t.o.Now().Sub(c.rested) < c.t.o.IdleTimeout
+}
+
+// mostMessages is how many messages the connection may carry.
+func (c *conn) mostMessages() int {
 	limit := c.t.o.MessagesPerConnection
 	if m := c.features.maxMessages; m > 0 {
 		limit = min(limit, m)
 	}
-	return !c.closed && !(c.unfit && c.used) && c.messages < limit && c.t.o.Now().Sub(c.rested) < c.t.o.IdleTimeout
+	return limit
 }
 
 // Remote implements relay.Conn.
@@ -71,7 +80,7 @@ func (c *conn) Close() error {
 	if c.closed {
 		return nil
 	}
-	if c.write([]byte("QUIT\r\n"), c.t.o.Timeouts.Quit) == nil {
+	if c.ahead == nil && c.write([]byte("QUIT\r\n"), c.t.o.Timeouts.Quit) == nil {
 		c.read(c.t.o.Timeouts.Quit)
 	}
 	c.abandon()

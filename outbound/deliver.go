@@ -19,24 +19,34 @@ var (
 type delivery struct {
 	c *conn
 	t relay.Transfer
-	a relay.Attempt
+	// next asks for what comes after this one; nil when it has been asked.
+	next func() (relay.Transfer, bool)
+	a    relay.Attempt
 	// fault is the reply for whom no better one is known.
 	fault relay.Reply
+	// committed says that the end of the message has been sent and its reply is not there yet: the
+	// peer may take it, or have taken it.
+	committed bool
+}
+
+func newDelivery(c *conn, t relay.Transfer) *delivery {
+	return &delivery{c: c, t: t, a: relay.Attempt{
+		Replies: make([]relay.Reply, len(t.Recipients)),
+		Host:    c.remote.name, Addr: c.remote.addr.String(), TLS: c.tls,
+	}}
 }
 
 // Deliver implements relay.Conn. A recipient whose Reply has no code yet is undecided; at the
 // end those get the reply of what went wrong.
-func (c *conn) Deliver(ctx context.Context, t relay.Transfer) relay.Attempt {
+func (c *conn) Deliver(ctx context.Context, t relay.Transfer, next func() (relay.Transfer, bool)) relay.Attempt {
 	begun := c.t.o.Now()
-	d := &delivery{c: c, t: t, a: relay.Attempt{
-		Replies: make([]relay.Reply, len(t.Recipients)),
-		Host:    c.remote.name, Addr: c.remote.addr.String(), TLS: c.tls,
-	}}
+	d, x := c.expected(t)
+	d.next = next
 	if reply := c.unable(t); reply != nil {
 		d.fault = *reply
 	} else {
 		stop := c.until(ctx)
-		d.run()
+		d.run(x)
 		if !stop() {
 			c.abandon()
 			d.stopped(ctx.Err())
@@ -53,6 +63,21 @@ func (c *conn) Deliver(ctx context.Context, t relay.Transfer) relay.Attempt {
 	return d.a
 }
 
+// expected takes up the transaction whose commands are in flight already, if there is one. One
+// for another message leaves nothing but to end the session.
+func (c *conn) expected(t relay.Transfer) (*delivery, *transaction) {
+	x := c.ahead
+	c.ahead = nil
+	if x == nil {
+		return newDelivery(c, t), nil
+	}
+	if x.t.Message != t.Message {
+		c.abandon()
+		return newDelivery(c, t), nil
+	}
+	return x.delivery, x
+}
+
 // unable says why a message cannot be sent over this connection at all; nil when it can.
 func (c *conn) unable(t relay.Transfer) *relay.Reply {
 	if limit := c.features.size; limit > 0 && t.Message.Size > limit {
@@ -64,29 +89,54 @@ func (c *conn) unable(t relay.Transfer) *relay.Reply {
 	return nil
 }
 
-// run goes through the recipients, in as many transactions as the peer's limits ask for. Each
-// transaction decides about one recipient at least, so there is an end.
-func (d *delivery) run() {
-	limit := d.c.t.o.RecipientsPerTransaction
-	if m := d.c.features.maxRecipients; m > 0 {
-		limit = min(limit, m)
-	}
-	var rest []int
-	for i := range d.t.Recipients {
-		rest = append(rest, i)
-	}
+// run goes through the recipients, in as many transactions as the peer's limits ask for,
+// beginning with x if it is in flight. Each transaction decides about one recipient at least,
+// so there is an end.
+func (d *delivery) run(x *transaction) {
+	rest := everyone(d.t)
 	for first := true; len(rest) > 0; first = false {
-		if d.c.closed || d.c.unfit && !first {
-			d.a.Untried = first
-			if d.fault.Code == 0 {
-				d.fault = *saying(replyLost, "The session with %s is over", d.c.remote)
-			}
+		if d.c.closed || d.c.unfit && (!first || x != nil) {
+			d.over(first)
 			return
 		}
-		n := min(len(rest), limit)
-		x := newTransaction(d, rest[:n])
-		x.reused = d.c.used && first
+		if x == nil {
+			x = newTransaction(d, rest[:d.c.groupOf(len(rest))])
+			x.reused = d.c.used && first
+		}
+		n := len(x.group)
+		x.last = n == len(rest)
 		rest = append(x.run(), rest[n:]...)
+		x = nil
+	}
+}
+
+// everyone lists the transfer's recipients.
+func everyone(t relay.Transfer) []int {
+	all := make([]int, len(t.Recipients))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// groupOf is how many of n recipients one transaction carries.
+func (c *conn) groupOf(n int) int {
+	limit := c.t.o.RecipientsPerTransaction
+	if m := c.features.maxRecipients; m > 0 {
+		limit = min(limit, m)
+	}
+	return min(n, limit)
+}
+
+// over answers for recipients whose session ended before their transaction was asked about.
+// A whole message that was in flight behind the one where the session broke may have been
+// taken, unless the peer had said that it closes.
+func (d *delivery) over(first bool) {
+	d.a.Ambiguous = d.committed && !d.c.dismissed
+	d.a.Untried = first && !d.a.Ambiguous
+	d.c.abandon()
+	if d.fault.Code == 0 {
+		d.fault = *saying(replyLost, "The session with %s is over", d.c.remote)
 	}
 }
 
@@ -104,6 +154,7 @@ func (d *delivery) stopped(cause error) {
 		decided = decided || r.Code != 0
 	}
 	d.a.Setback = false
+	d.a.Ambiguous = d.a.Ambiguous || d.committed
 	d.a.Untried = !decided && !d.a.Ambiguous
 	d.fault = *saying(replyStopping, "Stopped while delivering to %s", d.c.remote).Because(cause)
 }

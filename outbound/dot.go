@@ -89,6 +89,8 @@ func (d *dotWriter) end() error {
 	return d.err
 }
 
+func (d *dotWriter) written() (int64, error) { return d.n, d.err }
+
 func (d *dotWriter) put(p []byte) {
 	if d.err == nil && len(p) > 0 {
 		_, d.err = d.w.Write(p)

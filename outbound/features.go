@@ -7,7 +7,7 @@ import (
 
 // features are what a peer's EHLO reply offers.
 type features struct {
-	startTLS, pipelining, eightBit, smtpUTF8, dsn bool
+	startTLS, pipelining, chunking, eightBit, smtpUTF8, dsn bool
 	// size is the most bytes that the peer takes; 0 where it does not say (RFC 1870).
 	size int64
 	// sized says that SIZE was offered, with a limit or without.
@@ -44,6 +44,8 @@ func (f *features) set(keyword string, args []string) {
 		f.startTLS = true
 	case "PIPELINING":
 		f.pipelining = true
+	case "CHUNKING":
+		f.chunking = true
 	case "8BITMIME":
 		f.eightBit = true
 	case "SMTPUTF8":

@@ -112,7 +112,7 @@ func transferFrom(body io.ReadSeeker, size int64, recipients ...string) relay.Tr
 
 func deliver(t testing.TB, c relay.Conn, tr relay.Transfer) relay.Attempt {
 	t.Helper()
-	a := c.Deliver(t.Context(), tr)
+	a := c.Deliver(t.Context(), tr, nil)
 	if len(a.Replies) != len(tr.Recipients) {
 		t.Fatalf("%d replies for %d recipients", len(a.Replies), len(tr.Recipients))
 	}

@@ -27,6 +27,20 @@ func newBuffer() *buffer {
 	return &buffer{w: bufio.NewWriterSize(nil, bufferSize), copy: make([]byte, bufferSize)}
 }
 
+// borrow takes a buffer whose writer goes to the connection.
+func (x *transaction) borrow() *buffer {
+	b := x.c.t.buffers.Get().(*buffer)
+	o := &x.c.t.o
+	atMost := o.Timeouts.Block + time.Duration(x.t.Message.Size/minRate)*time.Second
+	b.w.Reset(text{x.c, x.within(atMost)})
+	return b
+}
+
+func (x *transaction) giveBack(b *buffer) {
+	b.w.Reset(nil)
+	x.c.t.buffers.Put(b)
+}
+
 // text is the connection as the writer of a message, with deadlines.
 type text struct {
 	c     *conn
@@ -45,13 +59,19 @@ func (t text) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// send sends the message after the 354 and takes the reply to it. It returns true when the
+// content gets the message to the peer and takes the reply to it. It returns true when the
 // peer took the message.
-func (x *transaction) send() bool {
+func (x *transaction) content() bool {
+	switch {
+	case x.whole:
+		return x.end()
+	case !x.chunked && !x.data(), x.chunked && len(x.accepted) == 0:
+		return false
+	}
 	local, lost := x.write()
 	switch {
 	case local != nil:
-		// Without its dot the message is not delivered (RFC 5321 section 4.1.1.4).
+		// Without its end the message is not delivered (RFC 5321 section 4.1.1.4).
 		x.a.Local = local
 		x.fail(relay.LocalError(local))
 		return false
@@ -59,54 +79,84 @@ func (x *transaction) send() bool {
 		x.interrupted(lost)
 		return false
 	}
+	x.committed = true
+	return x.end()
+}
+
+// end takes the reply to the end of the message.
+func (x *transaction) end() bool {
 	a, err := x.c.read(x.c.t.o.Timeouts.Dot)
 	if err != nil {
-		// The peer may have the message. It is not to blame for the network.
-		x.a.Ambiguous = true
-		x.fail(x.c.lost("the end of the message, which it may have taken", err))
+		x.lost("the end of the message, which it may have taken", err)
 		return false
 	}
 	if a.code == 421 {
 		x.closing(a)
 		return false
 	}
-	x.c.messages++
-	x.c.dirty = false
+	x.committed = false
 	if a.code/100 == 3 {
 		x.lost("the end of the message", unexpected(a))
 		return false
+	}
+	x.c.messages++
+	// A BDAT that failed leaves a state that only RSET ends (RFC 3030 section 2).
+	x.c.dirty = x.chunked && (a.code/100 != 2 || len(x.accepted) == 0)
+	if x.chunked && 500 <= a.code && a.code <= 504 && len(x.accepted) > 0 {
+		a = x.unchunked(a)
 	}
 	x.decide(x.accepted, a.reply())
 	return a.code/100 == 2
 }
 
-// write writes header, body and the final dot. Local is a failure to read the message, lost
-// one of the connection.
+// unchunked remembers that BDAT does not get through to a host although it is offered, as it
+// happens with filters in between. Next time there is DATA.
+func (x *transaction) unchunked(a answerLines) answerLines {
+	x.c.t.noChunking.remember(x.c.remote.String())
+	said := a.reply()
+	return answerLines{code: 451, lines: []string{"4.5.0 BDAT is offered and was refused: " + said.String()}}
+}
+
+// contentWriter puts a message into the form that its command wants.
+type contentWriter interface {
+	io.Writer
+	// end marks the end of the message. It fails where the message is not as long as announced.
+	end() error
+	// written is how much of the message there was, and the first error of the connection.
+	written() (n int64, err error)
+}
+
+// write writes header, body and the end. Local is a failure to read the message, lost one of
+// the connection.
 func (x *transaction) write() (local, lost error) {
 	m := x.t.Message
 	if _, err := x.t.Body.Seek(0, io.SeekStart); err != nil {
 		return fmt.Errorf("go to the start of the body: %w", err), nil
 	}
-	b := x.c.t.buffers.Get().(*buffer)
-	defer x.c.t.buffers.Put(b)
-	atMost := x.c.t.o.Timeouts.Block + time.Duration(m.Size/minRate)*time.Second
-	b.w.Reset(text{x.c, x.within(atMost)})
-	defer b.w.Reset(nil)
-
-	d := &dotWriter{w: b.w}
-	d.Write(m.Header)
-	_, err := io.CopyBuffer(d, x.t.Body, b.copy)
+	b := x.borrow()
+	defer x.giveBack(b)
+	var w contentWriter = &dotWriter{w: b.w}
+	if x.chunked {
+		fmt.Fprintf(b.w, "BDAT %d LAST\r\n", m.Size)
+		w = &chunkWriter{w: b.w, size: m.Size}
+	}
+	_, err := w.Write(m.Header)
+	if err == nil {
+		_, err = io.CopyBuffer(w, x.t.Body, b.copy)
+	}
+	n, broken := w.written()
 	switch {
-	case d.err != nil:
-		return nil, d.err
+	case broken != nil:
+		return nil, broken
 	case err != nil:
 		return fmt.Errorf("read the body: %w", err), nil
-	case d.n != m.Size:
-		return fmt.Errorf("read the body: %d bytes where the record says %d: %w", d.n, m.Size, relay.ErrCorrupt), nil
+	case n != m.Size:
+		return fmt.Errorf("read the body: %d bytes where the record says %d: %w", n, m.Size, relay.ErrCorrupt), nil
 	}
-	if err := d.end(); err != nil {
+	if err := w.end(); err != nil {
 		return nil, err
 	}
+	x.follow(b)
 	return nil, b.w.Flush()
 }
 

@@ -8,15 +8,23 @@ import (
 	"postrider/relay"
 )
 
-// transaction is one MAIL, its RCPTs and DATA (RFC 5321 section 3.3).
+// transaction is one MAIL, its RCPTs and the message (RFC 5321 section 3.3), by DATA or, where
+// the peer offers it, by BDAT (RFC 3030).
 type transaction struct {
 	*delivery
-	// group are the recipients, as indices into the transfer's.
+	// group are the recipients, as indices into the transfer's; last says that nobody is left
+	// for another transaction.
 	group []int
+	last  bool
 	// reused says that the connection was used before, so that it may have died at rest.
 	reused bool
-	// pipelined says that all commands go out in one flight (RFC 2920).
-	pipelined bool
+	// pipelined says that all commands go out in one flight (RFC 2920), and launched that
+	// they have.
+	pipelined, launched bool
+	// chunked says that the message goes by BDAT, and whole that it is part of the flight.
+	chunked, whole bool
+	// cleared says that the transaction begins with RSET.
+	cleared bool
 
 	commands commands
 	// accepted are the recipients that the peer took; postponed those that it asks to be sent
@@ -27,10 +35,13 @@ type transaction struct {
 
 func newTransaction(d *delivery, group []int) *transaction {
 	c := d.c
+	host := c.remote.String()
 	return &transaction{
 		delivery:  d,
 		group:     group,
-		pipelined: c.features.pipelining && !c.t.noPipelining.holds(c.remote.String()),
+		cleared:   c.dirty,
+		pipelined: c.features.pipelining && !c.t.noPipelining.holds(host),
+		chunked:   c.features.chunking && !c.t.noChunking.holds(host),
 		commands: commands{
 			features: c.features, message: d.t.Message,
 			utf8: c.features.smtpUTF8 && needsUTF8(d.t.Message, d.t.Recipients),
@@ -40,36 +51,11 @@ func newTransaction(d *delivery, group []int) *transaction {
 
 // run goes through the transaction and returns the recipients that need another one.
 func (x *transaction) run() (again []int) {
-	if x.pipelined {
-		if err := x.c.write(x.flight(), x.c.t.o.Timeouts.Block); err != nil {
-			x.dead("MAIL", err)
-			return nil
-		}
+	if x.fly() && x.reset() && x.mail() && x.rcpt() && x.content() && x.c.ahead == nil {
+		return x.postponed
 	}
-	if !x.reset() || !x.mail() || !x.rcpt() || !x.data() {
-		x.giveUpPostponed()
-		return nil
-	}
-	if !x.send() {
-		x.giveUpPostponed()
-		return nil
-	}
-	return x.postponed
-}
-
-// flight has all commands up to DATA, which must be the last (RFC 2920 section 3.1).
-func (x *transaction) flight() []byte {
-	var b []byte
-	line := func(text string) { b = append(append(b, text...), '\r', '\n') }
-	if x.c.dirty {
-		line("RSET")
-	}
-	line(x.commands.mail())
-	for _, i := range x.group {
-		line(x.commands.rcpt(x.t.Recipients[i]))
-	}
-	line("DATA")
-	return b
+	x.giveUpPostponed()
+	return nil
 }
 
 // ask gets the reply to a command, which it sends first unless it is in flight already.
@@ -86,7 +72,7 @@ func (x *transaction) within(d time.Duration) time.Time { return x.c.t.o.Now().A
 
 // reset clears what an unfinished transaction left behind.
 func (x *transaction) reset() bool {
-	if !x.c.dirty {
+	if !x.cleared {
 		return true
 	}
 	a, err := x.ask("RSET", x.within(x.c.t.o.Timeouts.Mail))
@@ -115,7 +101,7 @@ func (x *transaction) mail() bool {
 	// Between transactions a server may close with 421 at any time, and 503 here says only
 	// that the two ends disagree about what went before: neither is about this message.
 	case x.reused && (a.code == 421 || a.code == 503):
-		x.a.Untried = true
+		x.a.Untried, x.c.dismissed, x.committed = true, a.code == 421, false
 		x.fail(reply421(a))
 		return false
 	case a.code == 421:
@@ -134,27 +120,32 @@ func (x *transaction) mail() bool {
 }
 
 // drain reads the replies to what was in flight behind a refused MAIL. They mean nothing,
-// but a 354 wants an end (conformance T02).
+// but a 354 wants an end (conformance T02), and a BDAT that failed a RSET (RFC 3030 section 2).
 func (x *transaction) drain() {
 	if !x.pipelined {
 		return
 	}
+	behind := len(x.group)
+	if x.whole || !x.chunked {
+		behind++
+	}
+	x.c.dirty, x.committed = x.whole, false
 	deadline := x.within(x.c.t.o.Timeouts.Rcpt)
 	var a answerLines
-	for range len(x.group) + 1 {
+	for range behind {
 		var err error
 		if a, err = x.c.readBy(deadline); err != nil || a.code == 421 {
-			x.over()
+			x.broken()
 			return
 		}
 	}
-	if a.code == 354 {
+	if a.code == 354 && !x.chunked {
 		x.loneDot()
 	}
 }
 
-// over ends a session that broke or was closed when everything had been decided.
-func (x *transaction) over() {
+// broken ends a session that broke or was closed when everything had been decided.
+func (x *transaction) broken() {
 	x.a.Setback = true
 	x.c.abandon()
 }
@@ -189,11 +180,14 @@ func (x *transaction) rcpt() bool {
 			x.a.Replies[i] = a.reply()
 		}
 	}
-	return x.pipelined || len(x.accepted) > 0
+	return true
 }
 
 // data asks for leave to send the message.
 func (x *transaction) data() bool {
+	if !x.pipelined && len(x.accepted) == 0 {
+		return false
+	}
 	a, err := x.ask("DATA", x.within(x.c.t.o.Timeouts.Data))
 	switch {
 	case err != nil:
@@ -222,7 +216,7 @@ func (x *transaction) loneDot() {
 	x.c.dirty = true
 	a, err := x.c.command(".", x.c.t.o.Timeouts.Dot)
 	if err != nil || a.code == 421 {
-		x.over()
+		x.broken()
 	}
 }
 
@@ -246,26 +240,35 @@ func (x *transaction) giveUpPostponed() {
 }
 
 // dead ends a session that broke before the peer had a word for the message. On a reused
-// connection that is no attempt (conformance T09).
+// connection that is no attempt (conformance T09), unless the whole message was on its way
+// and the peer fell silent: it may have taken it.
 func (x *transaction) dead(doing string, err error) {
+	stale := x.reused && !(x.committed && isTimeout(err))
+	x.committed = x.committed && !stale
 	x.lost(doing, err)
-	if x.reused {
+	if stale {
 		x.a.Untried, x.a.Setback = true, false
 	}
 }
 
-// lost ends a session that broke. After garbage the peer may have had too much at once.
+// lost ends a session that broke. After garbage the peer may have had too much at once. One
+// that has had the end of the message may have taken it, and is not to blame for the network.
 func (x *transaction) lost(doing string, err error) {
+	host := x.c.remote.String()
 	if x.pipelined && errors.Is(err, errGarbage) {
-		x.c.t.noPipelining.remember(x.c.remote.String())
+		x.c.t.noPipelining.remember(host)
 	}
-	x.a.Setback = true
+	if x.c.ahead != nil {
+		x.c.t.noAhead.remember(host)
+	}
+	x.a.Ambiguous = x.committed
+	x.a.Setback = !x.committed
 	x.fail(x.c.lost(doing, err))
 }
 
 // closing ends a session that the peer has ended with 421.
 func (x *transaction) closing(a answerLines) {
-	x.a.Setback = true
+	x.a.Setback, x.c.dismissed, x.committed = true, true, false
 	x.fail(reply421(a))
 }
 

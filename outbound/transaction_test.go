@@ -406,7 +406,7 @@ func TestStop(t *testing.T) {
 				<-reached
 				cancel()
 			}()
-			wantCodes(t, c.Deliver(ctx, transfer("x\r\n", "a@to.test")), tt.want)
+			wantCodes(t, c.Deliver(ctx, transfer("x\r\n", "a@to.test"), nil), tt.want)
 		})
 	}
 }

@@ -15,9 +15,10 @@ type Transport struct {
 	o        Options
 	routes   map[string]*Route
 	resolver resolver
-	// noTLS and noPipelining are the hosts where that was seen to fail.
-	noTLS, noPipelining *memory
-	sessions            tls.ClientSessionCache
+	// These are the hosts where encryption, pipelining, BDAT, and commands behind the end of a
+	// message were seen to fail.
+	noTLS, noPipelining, noChunking, noAhead *memory
+	sessions                                 tls.ClientSessionCache
 	// accounts have the access tokens.
 	accounts *accounts
 	// buffers hold what a transaction writes; a resting connection has none.
@@ -45,6 +46,8 @@ func New(o Options) (*Transport, error) {
 		resolver:     newCache(client, o.DNS.CacheSize, o.Now),
 		noTLS:        newMemory(o.Now),
 		noPipelining: newMemory(o.Now),
+		noChunking:   newMemory(o.Now),
+		noAhead:      newMemory(o.Now),
 		sessions:     tls.NewLRUClientSessionCache(tlsSessions),
 		accounts:     newAccounts(&o),
 	}

@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -19,6 +20,8 @@ type courier struct {
 	conn   Conn
 	// carried counts the deliveries of this connection.
 	carried int
+	// ahead is what the connection has been told to expect next; nil for nothing.
+	ahead *load
 	// connect is how long opening the connection took; it is charged to the first delivery.
 	connect time.Duration
 }
@@ -38,9 +41,17 @@ func (c *courier) run() {
 		return
 	}
 	defer c.conn.Close()
-	for c.carried < c.s.o.MessagesPerConnection {
-		d, ok := c.next()
-		if !ok || !c.carry(d) {
+	for {
+		l := c.ahead
+		c.ahead = nil
+		if l == nil {
+			d, ok := c.next()
+			if !ok {
+				return
+			}
+			l = c.load(d)
+		}
+		if l != nil && !c.carry(l) && c.ahead == nil {
 			return
 		}
 	}
@@ -121,28 +132,78 @@ func (c *courier) next() (Delivery, bool) {
 	return <-c.handed, true
 }
 
-// carry makes one attempt and says whether the connection can carry more.
-func (c *courier) carry(d Delivery) (more bool) {
-	s := c.s
+// load is a delivery that is ready to go out: its message is at hand and its body open.
+type load struct {
+	d    Delivery
+	m    *Message
+	body io.ReadSeekCloser
+}
+
+// transfer is the load as a connection sees it.
+func (l *load) transfer() Transfer {
+	return Transfer{Message: l.m, Recipients: l.d.recipients(l.m), Body: l.body}
+}
+
+// load makes a delivery ready; nil when it needs no attempt or cannot have one.
+func (c *courier) load(d Delivery) *load {
 	var m *Message
-	defer func() {
-		if cause := recover(); cause != nil {
-			more = false
-			s.panicked(d, m, cause)
-		}
-	}()
-	if m = s.prepare(d); m == nil {
-		return true
+	defer c.contain(d, &m)
+	if m = c.s.prepare(d); m == nil {
+		return nil
 	}
-	body, err := s.o.Spool.Body(s.attempts, m)
+	body, err := c.s.o.Spool.Body(c.s.attempts, m)
 	if err != nil {
-		s.unreadable(d, m, err)
-		return true
+		c.s.unreadable(d, m, err)
+		return nil
 	}
-	defer body.Close()
-	a := c.conn.Deliver(s.attempts, Transfer{Message: m, Recipients: d.recipients(m), Body: body})
-	c.conclude(d, m, a)
-	return c.conn.Usable()
+	return &load{d, m, body}
+}
+
+// carry makes one attempt and says whether the connection can carry more.
+func (c *courier) carry(l *load) (more bool) {
+	defer l.body.Close()
+	defer c.contain(l.d, &l.m)
+	a := c.conn.Deliver(c.s.attempts, l.transfer(), c.lookAhead)
+	c.conclude(l.d, l.m, a)
+	return c.conn.Usable() && c.carried < c.s.o.MessagesPerConnection
+}
+
+// lookAhead takes the delivery that the connection is to carry after the present one. What
+// connections being opened are for is left to them, so that nothing waits here behind a
+// slow answer that another could carry at once.
+func (c *courier) lookAhead() (Transfer, bool) {
+	s, p := c.s, c.pool
+	s.mu.Lock()
+	enough := s.stopped || c.carried+1 >= s.o.MessagesPerConnection ||
+		p.couriers > p.window.limit() || !p.backlog(p.dialing+1)
+	var d Delivery
+	ok := false
+	if !enough {
+		d, ok = s.pick(p, s.o.Now())
+	}
+	s.mu.Unlock()
+	if !ok {
+		return Transfer{}, false
+	}
+	if c.ahead = c.load(d); c.ahead == nil {
+		return Transfer{}, false
+	}
+	return c.ahead.transfer(), true
+}
+
+// contain ends a panic in an attempt: that delivery is deferred, and what was to follow it
+// on the connection goes back.
+func (c *courier) contain(d Delivery, m **Message) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if l := c.ahead; l != nil {
+		c.ahead = nil
+		l.body.Close()
+		c.s.putBack(l.d)
+	}
+	c.s.panicked(d, *m, cause)
 }
 
 // conclude sees to what an attempt says of the delivery and of the site.
@@ -274,7 +335,7 @@ func (s *Scheduler) retire(c *courier) {
 	}
 }
 
-// panicked contains a panic in an attempt: that delivery is deferred, all else goes on.
+// panicked reports a panic in an attempt and defers its delivery.
 func (s *Scheduler) panicked(d Delivery, m *Message, cause any) {
 	err := fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
 	s.o.Observer.Faulted(Fault{Doing: "attempt delivery", Message: d.Message, Err: err})

@@ -36,7 +36,10 @@ type Site struct {
 // Conn is a session with a next hop. It belongs to one goroutine.
 type Conn interface {
 	// Deliver runs one transaction, or several where the peer takes fewer recipients at once.
-	Deliver(ctx context.Context, t Transfer) Attempt
+	// It may ask next, once and while it runs, for what is to be delivered after t, so as to
+	// send the commands for it together with the end of t. What next returned is what Deliver
+	// is called with next, whatever becomes of t. A nil next says that there is nothing.
+	Deliver(ctx context.Context, t Transfer, next func() (Transfer, bool)) Attempt
 	// Usable says whether the connection can carry another transaction.
 	Usable() bool
 	// Remote names the host and address at the other end, for operators.

@@ -25,6 +25,7 @@ type Transport struct {
 	open      map[string]int
 	most      map[string]int
 	dials     map[string]int
+	ahead     int
 }
 
 // Delivered is a recipient that was given a positive reply.
@@ -86,6 +87,19 @@ func (t *Transport) count(site string) {
 	t.dials[site]++
 }
 
+func (t *Transport) note(change func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change()
+}
+
+// Ahead is how many transfers were known to a connection before their turn.
+func (t *Transport) Ahead() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ahead
+}
+
 // AllDelivered returns what was delivered so far, in order.
 func (t *Transport) AllDelivered() []Delivered {
 	t.mu.Lock()
@@ -119,9 +133,32 @@ type conn struct {
 	site *relay.Site
 	// broken says that an attempt spoke against the connection.
 	broken bool
+	// ahead is the message that the next Deliver must be for.
+	ahead *relay.Message
 }
 
-func (c *conn) Deliver(ctx context.Context, tr relay.Transfer) relay.Attempt {
+// Deliver asks for what follows before the reply is known, as a client that pipelines does, and
+// insists on being called with it. A connection that broke has not tried it.
+func (c *conn) Deliver(ctx context.Context, tr relay.Transfer, next func() (relay.Transfer, bool)) relay.Attempt {
+	if c.ahead != nil && c.ahead != tr.Message {
+		panic("delivery of " + tr.Message.ID.String() + " where that of " + c.ahead.ID.String() + " was announced")
+	}
+	if c.ahead != nil && c.broken {
+		a := Answer(tr, relay.Reply{Code: 451, Text: "connection lost"})
+		a.Untried = true
+		return a
+	}
+	c.ahead = nil
+	if next != nil {
+		if follows, ok := next(); ok {
+			c.ahead = follows.Message
+			c.t.note(func() { c.t.ahead++ })
+		}
+	}
+	return c.deliver(ctx, tr)
+}
+
+func (c *conn) deliver(ctx context.Context, tr relay.Transfer) relay.Attempt {
 	body, err := io.ReadAll(tr.Body)
 	if err != nil {
 		a := Answer(tr, *relay.LocalError(err))
