@@ -8,8 +8,9 @@ import (
 )
 
 var (
-	errNUL      = errors.New("message contains a NUL byte")
-	errTooLarge = errors.New("message over the size limit")
+	errNUL         = errors.New("message contains a NUL byte")
+	errTooLarge    = errors.New("message over the size limit")
+	errBareLineEnd = errors.New("message contains a CR or LF by itself")
 )
 
 // contentBufferSize is how much of a client's content is looked at in one go.
@@ -81,7 +82,11 @@ func (c *content) add(p []byte) error {
 
 // end completes the last line, so that what is signed is what DATA can carry.
 func (c *content) end() error {
-	if err := c.add(c.lines.rest()); err != nil {
+	rest, err := c.lines.rest()
+	if err != nil {
+		return err
+	}
+	if err := c.add(rest); err != nil {
 		return err
 	}
 	if c.size > 0 && !c.ended {
@@ -99,6 +104,8 @@ func (c *content) total() int64 { return int64(len(c.header.buf)) + c.written }
 // lineEnds turns bare LF and bare CR into CRLF, whatever way the content is cut into reads
 // (conformance I07).
 type lineEnds struct {
+	// strict makes them an error.
+	strict bool
 	// cr is a CR that ended the last read and waits for what follows.
 	cr  bool
 	buf []byte
@@ -112,6 +119,9 @@ func (l *lineEnds) normalise(p []byte) ([]byte, error) {
 	}
 	if !l.cr && p[len(p)-1] != '\r' && inOrder(p) {
 		return p, nil
+	}
+	if l.strict && l.bare(p) {
+		return nil, errBareLineEnd
 	}
 	l.buf = l.buf[:0]
 	if l.cr {
@@ -141,13 +151,27 @@ func (l *lineEnds) normalise(p []byte) ([]byte, error) {
 	return l.buf, nil
 }
 
+// bare says that p, behind what came before it, has a CR or LF by itself.
+func (l *lineEnds) bare(p []byte) bool {
+	if l.cr {
+		if p[0] != '\n' {
+			return true
+		}
+		p = p[1:]
+	}
+	return !inOrder(bytes.TrimSuffix(p, []byte{'\r'}))
+}
+
 // rest is what waits at the end of the content.
-func (l *lineEnds) rest() []byte {
+func (l *lineEnds) rest() ([]byte, error) {
 	if !l.cr {
-		return nil
+		return nil, nil
+	}
+	if l.strict {
+		return nil, errBareLineEnd
 	}
 	l.cr = false
-	return []byte("\r\n")
+	return []byte("\r\n"), nil
 }
 
 // inOrder says that every LF follows a CR and every CR is followed by a LF: as many of the

@@ -68,9 +68,12 @@ func (r *Receiver) Connect(ctx context.Context, o *Origin) *Reply {
 	return reply
 }
 
-// Begin returns the transaction of a session. It serves the session's messages one after
-// the other. The origin is read as each message arrives, so that the session can fill in
+// Begin returns the transaction of a session, with the Receiver's limits and without
+// repairs. It serves the session's messages one after the other. The origin is read as each message arrives, so that the session can fill in
 // what it learns (EHLO, TLS, AUTH); it belongs to the session's goroutine.
-func (r *Receiver) Begin(o *Origin) *Transaction {
-	return &Transaction{r: r, origin: o}
+func (r *Receiver) Begin(o *Origin) *Transaction { return r.BeginWith(o, Handling{}) }
+
+// BeginWith is Begin for a session whose messages are handled in another way.
+func (r *Receiver) BeginWith(o *Origin, h Handling) *Transaction {
+	return &Transaction{r: r, origin: o, handling: h.within(&r.o)}
 }

@@ -8,15 +8,19 @@ import (
 )
 
 // received builds the Received field of a message (RFC 5321 section 4.4). It names the
-// recipient only where there is one, so that none learns of the others.
-func received(hostname string, m *Message) string {
+// recipient only where there is one, so that none learns of the others. With hidden it
+// does not say where the message came from.
+func received(hostname string, m *Message, hidden bool) string {
 	var b strings.Builder
 	o := &m.Origin
-	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", traceWord(o.Greeting), clientLiteral(o.Client))
-	if o.TLS != "" {
-		fmt.Fprintf(&b, "\t(using %s)\r\n", traceText(o.TLS))
+	b.WriteString("Received: ")
+	if !hidden {
+		fmt.Fprintf(&b, "from %s (%s)\r\n\t", traceWord(o.Greeting), clientLiteral(o.Client))
 	}
-	fmt.Fprintf(&b, "\tby %s (Postrider) with %s id %s", hostname, o.Protocol, m.ID)
+	if o.TLS != "" {
+		fmt.Fprintf(&b, "(using %s)\r\n\t", traceText(o.TLS))
+	}
+	fmt.Fprintf(&b, "by %s (Postrider) with %s id %s", hostname, o.Protocol, m.ID)
 	if len(m.Envelope.Recipients) == 1 {
 		if to := m.Envelope.Recipients[0].Address; to.IsASCII() || m.Envelope.SMTPUTF8 {
 			fmt.Fprintf(&b, "\r\n\tfor <%s>", to)
@@ -48,7 +52,7 @@ func traceWord(text string) string {
 	if word == "" {
 		return "unknown"
 	}
-	return word
+	return word[:min(len(word), maxDomain)]
 }
 
 // traceText makes a description fit to stand in a comment.

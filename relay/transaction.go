@@ -16,6 +16,7 @@ import (
 type Transaction struct {
 	r        *Receiver
 	origin   *Origin
+	handling Handling
 	open     bool
 	envelope Envelope
 	// to has the destination of each recipient of the envelope.
@@ -38,7 +39,7 @@ func (t *Transaction) mail(ctx context.Context, e Envelope, size int64) *Reply {
 	if t.open {
 		return &replyNested
 	}
-	if size > t.r.o.MessageSize {
+	if size > t.handling.MessageSize {
 		return &replyTooLarge
 	}
 	if err := t.r.o.Spool.Admit(size); err != nil {
@@ -63,7 +64,7 @@ func (t *Transaction) rcpt(ctx context.Context, rcpt Recipient) *Reply {
 	if slices.ContainsFunc(t.envelope.Recipients, func(r Recipient) bool { return r.Address == rcpt.Address }) {
 		return nil
 	}
-	if limit := t.r.o.Recipients; len(t.envelope.Recipients) >= limit {
+	if limit := t.handling.Recipients; len(t.envelope.Recipients) >= limit {
 		return NewReply(452, EnhancedCode{4, 5, 3}, fmt.Sprintf("Too many recipients, the limit is %d", limit))
 	}
 	if reply := t.r.o.Policy.Rcpt(ctx, t.origin, &t.envelope, rcpt); reply != nil {
@@ -102,7 +103,7 @@ func (t *Transaction) data(ctx context.Context, r io.Reader) (ID, *Reply) {
 	if reply != nil {
 		return ID{}, reply
 	}
-	m.prepend(received(t.r.o.Hostname, m))
+	m.prepend(received(t.r.o.Hostname, m, t.handling.HideClient))
 	if reply := t.r.o.Policy.Data(ctx, m); reply != nil {
 		return ID{}, reply
 	}
@@ -139,17 +140,24 @@ func (t *Transaction) complete() *Reply {
 
 // copy brings the content into the draft and returns the message as it is then.
 func (t *Transaction) copy(draft Draft, r io.Reader) (*Message, *Reply) {
-	c := content{body: draft, limit: t.r.o.MessageSize, header: header{limit: t.r.o.HeaderSize}}
+	c := content{
+		body: draft, limit: t.handling.MessageSize, header: header{limit: t.r.o.HeaderSize},
+		lines: lineEnds{strict: t.handling.Strict},
+	}
 	if err := c.copyFrom(r); err != nil {
 		return nil, contentReply(err)
 	}
 	if c.header.hops >= t.r.o.Hops {
 		return nil, NewReply(554, EnhancedCode{5, 4, 6}, "Too many hops, this message is looping")
 	}
-	return &Message{
+	m := &Message{
 		ID: t.r.o.IDs.Next(), Envelope: t.envelope, Origin: *t.origin,
 		Header: c.header.buf, Size: c.total(), Received: t.r.o.Now(),
-	}, nil
+	}
+	if t.handling.Submission {
+		m.complete(t.r.o.Hostname)
+	}
+	return m, nil
 }
 
 // contentReply says what is wrong with the content, or with us while we took it in.
@@ -159,6 +167,8 @@ func contentReply(err error) *Reply {
 		return replyTooLarge.Because(err)
 	case errors.Is(err, errHeaderTooLarge):
 		return NewReply(552, EnhancedCode{5, 3, 4}, "Message header size exceeds the limit").Because(err)
+	case errors.Is(err, errBareLineEnd):
+		return NewReply(550, EnhancedCode{5, 6, 11}, "Message contains a bare CR or LF").Because(err)
 	case errors.Is(err, errNUL):
 		return NewReply(550, EnhancedCode{5, 6, 0}, "Message contains a NUL character").Because(err)
 	}
