@@ -24,7 +24,7 @@ const module = "postrider"
 // import each other. The README shows the same table; where a wall stands in the wrong
 // place, move it here and there.
 func walls() map[string]wall {
-	adapters := []string{"relay", "relay/admin", "dkim", "policy", "spool", "inbound", "outbound"}
+	adapters := []string{"relay", "relay/admin", "dkim", "policy", "spool", "inbound", "inbound/auth", "outbound"}
 	return map[string]wall{
 		"relay": {nil, nil,
 			"the ground floor tells the story with the standard library alone, so that it can be read and tested without knowing any other thing"},
@@ -38,7 +38,9 @@ func walls() map[string]wall {
 			"rules see the nouns and nothing of how mail comes or goes"},
 		"spool": {[]string{"relay"}, []string{"github.com/cockroachdb/pebble/v2", "github.com/fxamacker/cbor/v2"},
 			"a second spool on another engine must fit the same port"},
-		"inbound": {[]string{"relay"}, []string{"github.com/emersion/go-smtp", "github.com/emersion/go-sasl", "github.com/pires/go-proxyproto", "golang.org/x/crypto"},
+		"inbound/auth": {[]string{"relay"}, []string{"golang.org/x/crypto", "github.com/xdg-go/scram", "github.com/xdg-go/stringprep", "github.com/go-ldap/ldap/v3"},
+			"who a user is can be decided without knowing what a session is"},
+		"inbound": {[]string{"relay", "inbound/auth"}, []string{"github.com/emersion/go-smtp", "github.com/emersion/go-sasl", "github.com/pires/go-proxyproto", "golang.org/x/crypto"},
 			"the server edge hands transactions to relay and does not know where they are kept or sent"},
 		"outbound": {[]string{"relay"}, []string{"github.com/miekg/dns", "github.com/emersion/go-sasl", "github.com/emersion/go-smtp", "golang.org/x/oauth2", "golang.org/x/net"},
 			"the client edge delivers what it is given and knows no queue"},

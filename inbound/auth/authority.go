@@ -1,0 +1,219 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/mail"
+	"runtime"
+	"slices"
+	"time"
+
+	"postrider/relay"
+)
+
+// patience is how long a client waits for the backends, queueing included.
+const patience = 30 * time.Second
+
+// Authority knows who the users are and what they may do. It is safe for concurrent use.
+type Authority struct {
+	o        Options
+	file     *file // nil where there is none
+	stages   []stage
+	cache    *cache
+	failures *failures
+	meter    *meter
+}
+
+// stage is a backend and the attempts that it may look at at once.
+type stage struct {
+	Backend
+	slots chan struct{}
+}
+
+// New opens the backends and reports every fault of the options at once.
+func New(o Options) (*Authority, error) {
+	o = o.withDefaults()
+	faults := []error{o.validate()}
+	a := &Authority{
+		o: o, cache: newCache(o.CacheTTL, o.Now), failures: newFailures(o.Failures, o.Delay, o.Now), meter: newMeter(o.Now),
+	}
+	if o.File != "" {
+		var err error
+		a.file, err = openFile(o.File, &o)
+		a.file.last = o.LDAP == nil && o.HTTP == nil
+		a.add(a.file, runtime.GOMAXPROCS(0)) // a check is all computation
+		faults = append(faults, err)
+	}
+	if o.LDAP != nil {
+		l, err := newLDAP(*o.LDAP)
+		a.add(l, l.o.Connections)
+		faults = append(faults, err)
+	}
+	if o.HTTP != nil {
+		h, err := newCallout(*o.HTTP)
+		a.add(h, h.o.Connections)
+		faults = append(faults, err)
+	}
+	return a, errors.Join(faults...)
+}
+
+func (a *Authority) add(b Backend, slots int) {
+	a.stages = append(a.stages, stage{b, make(chan struct{}, max(1, slots))})
+}
+
+// Close closes idle connections of the backends.
+func (a *Authority) Close() error {
+	var faults []error
+	for _, s := range a.stages {
+		if c, ok := s.Backend.(interface{ Close() error }); ok {
+			faults = append(faults, c.Close())
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// Mechanisms is what to offer now, best first.
+func (a *Authority) Mechanisms() []string {
+	if len(a.o.Mechanisms) > 0 {
+		return slices.Clone(a.o.Mechanisms)
+	}
+	offered := []string{Plain, Login}
+	if len(a.stages) == 1 && a.file != nil {
+		if _, all := a.file.table().hasSCRAM(); all {
+			offered = slices.Insert(offered, 0, SCRAM)
+		}
+	}
+	return offered
+}
+
+// accepts says whether a client may use the mechanism. SCRAM is taken from any user who
+// can use it, even where it is not offered to all.
+func (a *Authority) accepts(mechanism string) bool {
+	if slices.Contains(a.Mechanisms(), mechanism) {
+		return true
+	}
+	if mechanism != SCRAM || a.file == nil || len(a.o.Mechanisms) > 0 {
+		return false
+	}
+	some, _ := a.file.table().hasSCRAM()
+	return some
+}
+
+// password decides about a name and a password.
+func (a *Authority) password(ctx context.Context, at Attempt) (*Identity, error) {
+	pair := pairOf(at.Client, at.User)
+	if err := a.heard(pair); err != nil {
+		return nil, err
+	}
+	// An empty password is a wrong one: LDAP takes it for no wish to authenticate (RFC 4513
+	// section 5.1.2), and says yes.
+	if at.User == "" || at.Password == "" {
+		a.failures.fail(pair)
+		return nil, ErrCredentials
+	}
+	var version *table
+	if a.file != nil {
+		version = a.file.table()
+	}
+	id := a.cache.get(at, version)
+	if id == nil {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		var err error
+		if id, err = a.ask(ctx, at, pair); err != nil {
+			return nil, err
+		}
+		a.cache.put(at, version, id)
+	}
+	a.failures.succeed(pair)
+	return id, nil
+}
+
+// heard returns the reply to a client that is not heard because it failed too often.
+func (a *Authority) heard(pair failureKey) error {
+	switch network, user := a.failures.over(pair); {
+	case network:
+		return &replyNetworkOver
+	case user:
+		return &replyUserOver
+	}
+	return nil
+}
+
+// ask goes from backend to backend.
+func (a *Authority) ask(ctx context.Context, at Attempt, pair failureKey) (*Identity, error) {
+	for i, s := range a.stages {
+		id, err := a.askOne(ctx, s, at, pair)
+		if !errors.Is(err, ErrUnknown) {
+			return id, err
+		}
+		if i == len(a.stages)-1 {
+			a.failures.fail(pair)
+		}
+	}
+	return nil, ErrCredentials
+}
+
+// askOne looks at the limits again when it is the attempt's turn, and counts a failure before
+// the next one's: many attempts at once get no more guesses than one after the other, but
+// for those that have a slot.
+func (a *Authority) askOne(ctx context.Context, s stage, at Attempt, pair failureKey) (*Identity, error) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for a turn to check the password: %w", ctx.Err())
+	}
+	if err := a.heard(pair); err != nil {
+		return nil, err
+	}
+	id, err := s.Authenticate(ctx, at)
+	if errors.Is(err, ErrCredentials) {
+		a.failures.fail(pair)
+	}
+	return id, err
+}
+
+// Mail decides whether the user may begin a message with the reverse-path, and counts it. No
+// identity means that nobody has authenticated, which is for others to judge.
+func (a *Authority) Mail(id *Identity, sender relay.Address) *relay.Reply {
+	switch {
+	case id == nil:
+		return nil
+	case !id.Senders.Allow(sender):
+		return &replySender
+	case !a.meter.take("rate "+id.User, id.Rate):
+		return &replyRate
+	}
+	return nil
+}
+
+// Rcpt counts a recipient.
+func (a *Authority) Rcpt(id *Identity) *relay.Reply {
+	if id != nil && !a.meter.take("quota "+id.User, id.Quota) {
+		return &replyQuota
+	}
+	return nil
+}
+
+// Header decides whether the user may send a message with such From fields.
+func (a *Authority) Header(id *Identity, from []string) *relay.Reply {
+	if id == nil || !a.o.FromHeader || len(id.Senders) == 0 || len(from) == 0 {
+		return nil
+	}
+	if len(from) > 1 { // RFC 5322 section 3.6; readers differ in which one they show
+		return replyFrom.Because(fmt.Errorf("%d From fields", len(from)))
+	}
+	parsed, err := mail.ParseAddressList(from[0])
+	if err != nil {
+		return replyFrom.Because(err)
+	}
+	for _, p := range parsed {
+		address, err := relay.ParseAddress(p.Address)
+		if err != nil || address.IsNull() || !id.Senders.Allow(address) {
+			return replyFrom.Because(fmt.Errorf("From <%s> is not allowed to user %q", p.Address, id.User))
+		}
+	}
+	return nil
+}

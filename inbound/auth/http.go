@@ -1,0 +1,173 @@
+package auth
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 64 << 10
+
+// HTTPOptions name a service that knows users.
+type HTTPOptions struct {
+	// URL gets a POST with {"user", "password", "client", "listener"} and answers 200 with
+	// {"ok", "user", "senders", "rate", "quota"}, of which only ok must be there.
+	URL string
+	// Token is sent as a bearer token, if there is one.
+	Token string
+	// CAFile has the certificates to trust, as PEM; the system's where it is "".
+	CAFile string
+	// Plain allows http to other hosts than this one.
+	Plain bool
+	// Timeout bounds a call. 5 s by default.
+	Timeout time.Duration
+	// Connections bounds the calls at once. 16 by default.
+	Connections int
+}
+
+// callout is the backend of an HTTP service.
+type callout struct {
+	o      HTTPOptions
+	client *http.Client
+}
+
+func newCallout(o HTTPOptions) (*callout, error) {
+	o.Timeout, o.Connections = cmp.Or(o.Timeout, 5*time.Second), cmp.Or(o.Connections, 16)
+	c := &callout{o: o}
+	config, err := clientTLS(o.CAFile)
+	if err != nil {
+		return c, fmt.Errorf("users: http: %w", err)
+	}
+	c.client = &http.Client{
+		Timeout: o.Timeout,
+		Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, ForceAttemptHTTP2: true,
+			MaxIdleConnsPerHost: o.Connections, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: o.Timeout,
+		},
+		// Passwords go to nobody but the one that was configured.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, o.validate()
+}
+
+func (o HTTPOptions) validate() error {
+	u, err := url.Parse(o.URL)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("users: http: %q is not a URL such as https://auth.example.com/smtp", o.URL)
+	case u.Scheme == "http" && !o.Plain && !isLoopback(u.Host):
+		return fmt.Errorf("users: http: %s would show passwords to the network: use https, or set plain: true", o.URL)
+	case o.Timeout < 0 || o.Connections < 0:
+		return errors.New("users: http: timeout and connections must be more than 0")
+	}
+	return nil
+}
+
+// Close closes idle connections.
+func (c *callout) Close() error {
+	if c.client != nil {
+		c.client.CloseIdleConnections()
+	}
+	return nil
+}
+
+type question struct {
+	User     string `json:"user"`
+	Password string `json:"password"`
+	Client   string `json:"client"`
+	Listener string `json:"listener"`
+}
+
+type answer struct {
+	OK      *bool    `json:"ok"`
+	User    string   `json:"user"`
+	Senders []string `json:"senders"`
+	Rate    string   `json:"rate"`
+	Quota   string   `json:"quota"`
+}
+
+// Authenticate implements Backend.
+func (c *callout) Authenticate(ctx context.Context, a Attempt) (*Identity, error) {
+	q := question{User: a.User, Password: a.Password, Listener: a.Listener}
+	if a.Client.IsValid() {
+		q.Client = a.Client.String()
+	}
+	answer, err := c.ask(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("users: http: %w", err)
+	}
+	if !*answer.OK {
+		return nil, ErrCredentials
+	}
+	id, err := answer.identity(a.User)
+	if err != nil {
+		return nil, fmt.Errorf("users: http: answer for user %q: %w", a.User, err)
+	}
+	return id, nil
+}
+
+// ask makes the call. Nothing but a 200 with an ok in it is an answer: a proxy's 403 says
+// nothing about the password.
+func (c *callout) ask(ctx context.Context, q question) (*answer, error) {
+	body, err := json.Marshal(q)
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.o.URL, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "application/json")
+	if c.o.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.o.Token)
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the answer is %s", response.Status)
+	}
+	var said answer
+	if err := json.Unmarshal(text, &said); err != nil {
+		return nil, fmt.Errorf("the answer is not JSON: %w", err)
+	}
+	if said.OK == nil {
+		return nil, errors.New("the answer has no ok")
+	}
+	return &said, nil
+}
+
+func (a *answer) identity(user string) (id *Identity, err error) {
+	id = &Identity{User: cmp.Or(a.User, user), Senders: a.Senders}
+	for _, s := range a.Senders {
+		if err := CheckSender(s); err != nil {
+			return nil, err
+		}
+	}
+	if a.Rate != "" {
+		if id.Rate, err = ParseRate(a.Rate); err != nil {
+			return nil, err
+		}
+	}
+	if a.Quota != "" {
+		if id.Quota, err = parseQuota(a.Quota); err != nil {
+			return nil, err
+		}
+	}
+	return id, nil
+}
