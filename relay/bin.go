@@ -1,6 +1,9 @@
 package relay
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // bin holds what is known in memory of one destination's deliveries. Most of them are in
 // the spool; a bounded number are claimed and wait here, ready for a courier. Fields are
@@ -16,6 +19,9 @@ type bin struct {
 	memory int64
 	// count is how many deliveries wait in memory; away is how many are with couriers.
 	count, away int
+	// live counts the flows that have anything. The others are remembered for what they
+	// have been served, so that a sender of one message at a time pays for them all.
+	live int
 
 	// gate is closed while the destination cannot be resolved.
 	gate gate
@@ -41,9 +47,14 @@ type flow struct {
 	refilling bool
 	// reserved counts deliveries that are about to be committed and come here.
 	reserved int
-	hunger   *alarm[*flow]
-	place    *entrant[*flow]
+	// live says that the bin counts the flow among those that have anything.
+	live   bool
+	hunger *alarm[*flow]
+	place  *entrant[*flow]
 }
+
+// flowsRemembered bounds the flows without deliveries that a bin remembers.
+const flowsRemembered = 1024
 
 // A flow is refilled from the spool when fewer than flowLow of its deliveries are in
 // memory, by up to flowBatch at once.
@@ -91,8 +102,42 @@ func (b *bin) review(f *flow) {
 		at = time.Time{}
 	}
 	b.hungry.set(f.hunger, at)
-	if len(f.queue) == 0 && f.next.IsZero() && f.reserved == 0 && !f.refilling {
+	b.settleLife(f)
+}
+
+// settleLife keeps the number of live flows, and forgets a flow that is over and owes nothing.
+func (b *bin) settleLife(f *flow) {
+	live := len(f.queue) > 0 || !f.next.IsZero() || f.reserved > 0 || f.refilling
+	switch {
+	case live && !f.live:
+		b.live++
+	case !live && f.live:
+		b.live--
+	}
+	f.live = live
+	if live {
+		return
+	}
+	if f.place.clock <= b.ready.now {
 		delete(b.flows, f.name)
+	} else if len(b.flows)-b.live > flowsRemembered {
+		b.forget()
+	}
+}
+
+// forget drops the flows without deliveries whose debt is paid, or else all of them.
+func (b *bin) forget() {
+	idle := len(b.flows) - b.live
+	for _, all := range []bool{false, true} {
+		for name, f := range b.flows {
+			if !f.live && (all || f.place.clock <= b.ready.now) {
+				delete(b.flows, name)
+				idle--
+			}
+		}
+		if idle < flowsRemembered {
+			return
+		}
 	}
 }
 
@@ -135,16 +180,13 @@ func (b *bin) pop() (Delivery, bool) {
 }
 
 // unload takes everything out of memory. The deliveries are still claimed: the caller
-// releases them.
+// releases them, and then notes them.
 func (b *bin) unload() []Delivery {
-	var all []Delivery
-	for _, f := range b.flows {
+	all := make([]Delivery, 0, b.count)
+	for _, e := range slices.Clone(b.ready.heap) {
+		f := e.value
 		for _, d := range f.queue {
 			b.memory -= footprint(d)
-			f.next = earlier(f.next, d.Due)
-			if f.refilling {
-				f.noted = earlier(f.noted, d.Due)
-			}
 		}
 		all = append(all, f.queue...)
 		b.count -= len(f.queue)
@@ -154,39 +196,46 @@ func (b *bin) unload() []Delivery {
 	return all
 }
 
-// reachable says whether a delivery loaded now would find a courier, or is wanted for a probe.
+// reachable says whether a delivery loaded now would find a courier, or is wanted for a
+// probe. A pool is probed on behalf of one of its members at a time.
 func (b *bin) reachable(now time.Time) bool {
 	if !b.gate.probe(now) {
 		return false
 	}
-	return b.pool == nil || b.pool.gate.probe(now) || b.pool.connected > 0
+	p := b.pool
+	return p == nil || !p.shut() || p.gate.probe(now) && (p.prober == nil || p.prober == b)
 }
 
 // probing says that a single delivery is wanted, to try whether the way is free.
 func (b *bin) probing() bool {
-	return !b.gate.open() || b.pool != nil && !b.pool.gate.open() && b.pool.connected == 0
+	return !b.gate.open() || b.pool != nil && b.pool.shut()
 }
 
 // wake is when the bin wants attention next: when a delivery in the spool is due and the
-// gates are worth a try. Zero means that nothing is expected.
+// gate is worth a try. Zero means that nothing is expected, or that it is up to the pool.
 func (b *bin) wake() time.Time {
-	first := b.hungry.first()
-	if first == nil {
+	at := b.due()
+	if at.IsZero() || b.pool != nil && b.pool.shut() {
 		return time.Time{}
 	}
-	at := first.at
 	if !b.gate.open() {
 		at = later(at, b.gate.until)
-	}
-	if b.pool != nil && !b.pool.gate.open() && b.pool.connected == 0 {
-		at = later(at, b.pool.gate.until)
 	}
 	return at
 }
 
+// due is when the earliest delivery that waits in the spool can be loaded; zero for none.
+func (b *bin) due() time.Time {
+	first := b.hungry.first()
+	if first == nil {
+		return time.Time{}
+	}
+	return first.at
+}
+
 // over says that the bin has no reason to exist.
 func (b *bin) over() bool {
-	return len(b.flows) == 0 && b.away == 0 && !b.refilling && !b.resolving
+	return b.live == 0 && b.away == 0 && !b.refilling && !b.resolving
 }
 
 // lingerers is how many members a pool may have for its empty bins to be kept.

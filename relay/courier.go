@@ -22,6 +22,8 @@ type courier struct {
 	carried int
 	// ahead is what the connection has been told to expect next; nil for nothing.
 	ahead *load
+	// leaving says that the courier counts among those that leave its pool.
+	leaving bool
 	// connect is how long opening the connection took; it is charged to the first delivery.
 	connect time.Duration
 }
@@ -88,7 +90,7 @@ func (c *courier) dial() bool {
 	site := c.pool.site
 	s.mu.Unlock()
 	began := s.o.Now()
-	conn, err := s.o.Transport.Dial(s.work, site)
+	conn, err := c.connectTo(site)
 	if err != nil {
 		if s.work.Err() == nil {
 			s.unreachable(c.pool, began, *asReply(err))
@@ -101,11 +103,18 @@ func (c *courier) dial() bool {
 	return true
 }
 
+// connectTo asks the transport. A panic there is a failure like any other.
+func (c *courier) connectTo(site *Site) (conn Conn, err error) {
+	defer c.s.containError("connect to "+site.Key, &err)
+	return c.s.o.Transport.Dial(c.s.work, site)
+}
+
 // next waits for a delivery, for as long as an idle connection is kept.
 func (c *courier) next() (Delivery, bool) {
 	s, p := c.s, c.pool
 	s.mu.Lock()
-	if s.stopped || p.couriers > p.window.limit() {
+	if s.stopped || p.couriers-p.leaving > p.window.limit() {
+		c.leave()
 		s.mu.Unlock()
 		return Delivery{}, false
 	}
@@ -114,22 +123,33 @@ func (c *courier) next() (Delivery, bool) {
 		return d, true
 	}
 	p.idle = append(p.idle, c)
+	s.resting[p] = struct{}{}
 	s.mu.Unlock()
 
 	timer := time.NewTimer(s.o.Idle)
 	defer timer.Stop()
 	select {
-	case d := <-c.handed:
-		return d, true
+	case d, ok := <-c.handed:
+		return d, ok
 	case <-timer.C:
 	case <-s.work.Done():
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p.dropIdle(c) {
+		if len(p.idle) == 0 {
+			delete(s.resting, p)
+		}
 		return Delivery{}, false
 	}
-	return <-c.handed, true
+	d, ok := <-c.handed
+	return d, ok
+}
+
+// leave counts the courier among those that are about to end.
+func (c *courier) leave() {
+	c.leaving = true
+	c.pool.leaving++
 }
 
 // load is a delivery that is ready to go out: its message is at hand and its body open.
@@ -146,13 +166,17 @@ func (l *load) transfer() Transfer {
 
 // load makes a delivery ready; nil when it needs no attempt or cannot have one.
 func (c *courier) load(d Delivery) *load {
-	var m *Message
-	defer c.contain(d, &m)
-	if m = c.s.prepare(d); m == nil {
+	defer c.contain(d)
+	m := c.s.prepare(d)
+	if m == nil {
 		return nil
 	}
 	body, err := c.s.o.Spool.Body(c.s.attempts, m)
-	if err != nil {
+	switch {
+	case err != nil && c.s.attempts.Err() != nil:
+		c.s.giveUp(d)
+		return nil
+	case err != nil:
 		c.s.unreadable(d, m, err)
 		return nil
 	}
@@ -162,9 +186,10 @@ func (c *courier) load(d Delivery) *load {
 // carry makes one attempt and says whether the connection can carry more.
 func (c *courier) carry(l *load) (more bool) {
 	defer l.body.Close()
-	defer c.contain(l.d, &l.m)
+	defer c.contain(l.d)
+	began := c.s.o.Now()
 	a := c.conn.Deliver(c.s.attempts, l.transfer(), c.lookAhead)
-	c.conclude(l.d, l.m, a)
+	c.conclude(l.d, l.m, a, began)
 	return c.conn.Usable() && c.carried < c.s.o.MessagesPerConnection
 }
 
@@ -175,7 +200,7 @@ func (c *courier) lookAhead() (Transfer, bool) {
 	s, p := c.s, c.pool
 	s.mu.Lock()
 	enough := s.stopped || c.carried+1 >= s.o.MessagesPerConnection ||
-		p.couriers > p.window.limit() || !p.backlog(p.dialing+1)
+		p.couriers-p.leaving > p.window.limit() || !p.backlog(p.dialing+1)
 	var d Delivery
 	ok := false
 	if !enough {
@@ -193,7 +218,7 @@ func (c *courier) lookAhead() (Transfer, bool) {
 
 // contain ends a panic in an attempt: that delivery is deferred, and what was to follow it
 // on the connection goes back.
-func (c *courier) contain(d Delivery, m **Message) {
+func (c *courier) contain(d Delivery) {
 	cause := recover()
 	if cause == nil {
 		return
@@ -203,11 +228,11 @@ func (c *courier) contain(d Delivery, m **Message) {
 		l.body.Close()
 		c.s.putBack(l.d)
 	}
-	c.s.panicked(d, *m, cause)
+	c.s.panicked(d, cause)
 }
 
 // conclude sees to what an attempt says of the delivery and of the site.
-func (c *courier) conclude(d Delivery, m *Message, a Attempt) {
+func (c *courier) conclude(d Delivery, m *Message, a Attempt, began time.Time) {
 	s := c.s
 	fresh := c.carried == 0
 	c.carried++
@@ -221,7 +246,7 @@ func (c *courier) conclude(d Delivery, m *Message, a Attempt) {
 	case a.Local != nil:
 		s.unreadable(d, m, a.Local)
 	default:
-		s.judge(c.pool, a)
+		s.judge(c.pool, a, began)
 		s.settle(d, m, a, connect)
 	}
 }
@@ -229,6 +254,16 @@ func (c *courier) conclude(d Delivery, m *Message, a Attempt) {
 // decided says whether any recipient's fate is known.
 func (a *Attempt) decided() bool {
 	return slices.ContainsFunc(a.Replies, func(r Reply) bool { return !r.Temporary() })
+}
+
+// complaint is what the site said for itself: never a reply that decided a recipient's fate.
+func (a *Attempt) complaint() Reply {
+	for _, r := range a.Replies {
+		if r.Temporary() {
+			return r
+		}
+	}
+	return Reply{Code: 421, Enhanced: EnhancedCode{4, 4, 2}, Text: "The host ends its sessions early"}
 }
 
 // recipients resolves the indices that the delivery holds.
@@ -240,110 +275,17 @@ func (d *Delivery) recipients(m *Message) []Recipient {
 	return rs
 }
 
-// connected counts a connection in and, if the site had been unreachable, opens its gate.
-func (s *Scheduler) connected(p *pool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p.dialing--
-	p.connected++
-	if !p.gate.pass() {
-		return
-	}
-	p.window.restart()
-	p.setbacks = 0
-	s.o.Observer.Gated(Gated{Name: p.site.Key})
-	for b := range p.members {
-		s.advance(b)
-	}
-}
-
-// unreachable closes the gate of a site that could not be connected to.
-func (s *Scheduler) unreachable(p *pool, began time.Time, reply Reply) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p.window.setback(s.o.Now())
-	s.shut(p, began, reply)
-}
-
-// shut counts a failure of the site and, when no connection is left, sends what waits for
-// it in memory back to the spool: a closed gate costs no memory and no work per message.
-func (s *Scheduler) shut(p *pool, began time.Time, reply Reply) {
-	now := s.o.Now()
-	if p.gate.fail(began, now, p.site.Smart, s.o.Chance(), reply) {
-		s.o.Observer.Gated(Gated{Name: p.site.Key, Closed: true, Until: p.gate.until, Reply: reply})
-	}
-	s.clear(p)
-}
-
-// clear unloads the bins of a pool whose gate is closed and that has no connection.
-func (s *Scheduler) clear(p *pool) {
-	if p.gate.open() || p.connected > 0 {
-		return
-	}
-	for b := range p.members {
-		if b.count > 0 {
-			s.unload(b)
-		}
-		s.advance(b)
-	}
-}
-
-// judge draws the attempt's lesson about the site.
-func (s *Scheduler) judge(p *pool, a Attempt) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.o.Now()
-	if !a.Setback {
-		p.setbacks = 0
-		p.window.success(p.couriers - len(p.idle))
-		s.pump(p)
-		return
-	}
-	p.window.setback(now)
-	p.setbacks++
-	if p.setbacks >= setbackLimit {
-		s.shut(p, now, a.Replies[0])
-	}
-}
-
-// retire counts a courier out and lets others have its place.
-func (s *Scheduler) retire(c *courier) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := c.pool
-	p.couriers--
-	s.connections--
-	if c.conn == nil {
-		p.dialing--
-	} else {
-		p.connected--
-	}
-	s.clear(p)
-	s.pump(p)
-	if p.couriers == 0 {
-		for b := range p.members {
-			s.advance(b)
-		}
-	}
-	s.reap(p)
-	for other := range s.blocked {
-		if s.connections >= s.o.ConnectionsTotal {
-			break
-		}
-		delete(s.blocked, other)
-		s.pump(other)
-	}
-}
-
-// panicked reports a panic in an attempt and defers its delivery.
-func (s *Scheduler) panicked(d Delivery, m *Message, cause any) {
+// panicked contains a panic over a delivery: that one is deferred, all else goes on. Nobody
+// is asked anything about the message, so that nothing can panic again.
+func (s *Scheduler) panicked(d Delivery, cause any) {
 	err := fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
 	s.o.Observer.Faulted(Fault{Doing: "attempt delivery", Message: d.Message, Err: err})
-	if m == nil {
-		s.giveUp(d)
-		return
-	}
-	s.settle(d, m, failAll(d, *LocalError(err)), 0)
+	next := d
+	next.Claimed, next.message = false, nil
+	next.Attempts++
+	next.Last = replyLocalError
+	next.Due = s.o.Now().Add(s.o.Retry.wait(ClassNone, next.Attempts, s.o.Chance()))
+	s.finish(Settlement{Delivery: d, Then: []Delivery{next}})
 }
 
 // unreadable handles a message that the spool does not yield: what is corrupt is set aside,

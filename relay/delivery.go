@@ -73,3 +73,13 @@ type Delivery struct {
 	// given the delivery until it is settled or released. Claims live in memory only.
 	Claimed bool
 }
+
+// fits says whether the message has the recipients that the delivery names.
+func (d *Delivery) fits(m *Message) bool {
+	for _, k := range d.Recipients {
+		if k < 0 || k >= len(m.Envelope.Recipients) {
+			return false
+		}
+	}
+	return true
+}

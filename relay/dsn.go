@@ -29,11 +29,11 @@ func (n *dsn) delayed() bool { return !n.until.IsZero() }
 
 // international says that the notice needs the UTF-8 forms of RFC 6533.
 func (n *dsn) international() bool {
-	if !n.about.Envelope.Sender.IsASCII() {
+	if !isASCII(n.about.Envelope.Sender.String()) {
 		return true
 	}
 	for _, o := range n.outcomes {
-		if !o.Recipient.Address.IsASCII() {
+		if !isASCII(o.Recipient.Address.String()) {
 			return true
 		}
 	}
@@ -153,7 +153,7 @@ func (n *dsn) reportRecipient(b *bytes.Buffer, o Outcome) {
 		fmt.Fprintf(b, "Original-Recipient: %s; %s\r\n", kind, address)
 	}
 	kind := "rfc822"
-	if !o.Recipient.Address.IsASCII() {
+	if !isASCII(o.Recipient.Address.String()) {
 		kind = "utf-8"
 	}
 	fmt.Fprintf(b, "Final-Recipient: %s; %s\r\n", kind, o.Recipient.Address)

@@ -8,6 +8,9 @@ import "time"
 type gate struct {
 	// failures counts those in a row; 0 means that the gate is open.
 	failures int
+	// before counts the failures of earlier times, as long as nothing has succeeded since: a
+	// host that answers and then hangs up on everything is not new to failing.
+	before int
 	// failed is when the latest failure was counted.
 	failed time.Time
 	until  time.Time
@@ -42,11 +45,19 @@ func (g *gate) fail(began, now time.Time, smart bool, chance float64, reply Repl
 	}
 	g.failures++
 	g.failed, g.reply = now, reply
-	g.until = now.Add(jitter(first, most, 2, g.failures, chance))
+	g.until = now.Add(jitter(first, most, 2, g.before+g.failures, chance))
 	return g.failures == 1
 }
 
-// pass opens the gate. It says whether it was closed.
+// try opens the gate to see whether the way is good, which pass or fail will tell. It says
+// whether it was closed.
+func (g *gate) try() (opened bool) {
+	opened = !g.open()
+	*g = gate{before: g.before + g.failures}
+	return opened
+}
+
+// pass opens the gate and forgets all failures. It says whether it was closed.
 func (g *gate) pass() (opened bool) {
 	opened = !g.open()
 	*g = gate{}

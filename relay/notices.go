@@ -59,7 +59,7 @@ func (s *Scheduler) notify(settlement *Settlement, status Status, n *dsn) Notifi
 	s.attachOriginal(n)
 	m, body := n.message(s.o.IDs.Next())
 	open := func() (io.ReadSeekCloser, error) { return memoryBody{bytes.NewReader(body)}, nil }
-	if err := sign(s.attempts, s.o.Signers, m, open); err != nil {
+	if err := sign(s.settles, s.o.Signers, m, open); err != nil {
 		s.o.Observer.Faulted(Fault{Doing: "sign a notice", Message: m.ID, Err: err})
 	}
 	settlement.Notices = append(settlement.Notices, Notice{

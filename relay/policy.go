@@ -14,7 +14,7 @@ type Policy interface {
 	Mail(ctx context.Context, o *Origin, e *Envelope) *Reply
 	// Rcpt decides about one recipient, relay permission first; e has those accepted before.
 	Rcpt(ctx context.Context, o *Origin, e *Envelope, r Recipient) *Reply
-	// Data decides about the whole message, before it is stamped and signed.
+	// Data decides about the whole message, stamped but before it is signed.
 	Data(ctx context.Context, m *Message) *Reply
 	// Route says where mail of this origin and envelope for the recipient goes now. It is
 	// asked when mail is accepted and again at every attempt.

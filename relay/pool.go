@@ -18,9 +18,13 @@ type pool struct {
 	// rest; idle are the connected ones that wait for a delivery, the latest last.
 	couriers, dialing, connected int
 	idle                         []*courier
+	// leaving counts the couriers that end because the window has shrunk.
+	leaving int
 	// setbacks counts attempts in a row that spoke against the site.
 	setbacks int
-	alarm    *alarm[*pool]
+	// prober is the member whose delivery the site behind a closed gate is tried with.
+	prober *bin
+	alarm  *alarm[*pool]
 }
 
 // setbackLimit is how many attempts in a row may speak against a site that answers the
@@ -34,8 +38,27 @@ func newPool(site *Site, connections int) *pool {
 	return &pool{site: site, members: make(map[*bin]struct{}), window: newWindow(connections)}
 }
 
+// shut says that nothing reaches the site, except for a probe.
+func (p *pool) shut() bool { return !p.gate.open() && p.connected == 0 }
+
+// hungry is a member with a delivery that is due in the spool; without one, next is when the
+// earliest will be, zero when nothing waits.
+func (p *pool) hungry(now time.Time) (member *bin, next time.Time) {
+	for b := range p.members {
+		due := b.due()
+		if !due.IsZero() && !due.After(now) {
+			return b, time.Time{}
+		}
+		next = earlier(next, due)
+	}
+	return nil, next
+}
+
 // join makes the bin a member.
 func (p *pool) join(b *bin, site *Site) {
+	if site.Connections > 0 {
+		p.window.most = float64(site.Connections)
+	}
 	p.site = site
 	b.site, b.pool = site, p
 	p.members[b] = struct{}{}
@@ -45,6 +68,9 @@ func (p *pool) join(b *bin, site *Site) {
 func (p *pool) part(b *bin) {
 	p.ready.leave(b.place)
 	delete(p.members, b)
+	if p.prober == b {
+		p.prober = nil
+	}
 	b.site, b.pool = nil, nil
 }
 

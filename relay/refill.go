@@ -11,7 +11,10 @@ func (s *Scheduler) refill(b *bin, now time.Time) {
 		return
 	}
 	b.refilling = true
-	s.refills.run(func() { s.refillAll(b) })
+	if p := b.pool; p != nil && p.shut() {
+		p.prober = b
+	}
+	s.refills.run(func() { s.refillOnce(b) })
 }
 
 // hunger is the flow to be loaded next, nil when there is none or no room for it.
@@ -26,27 +29,28 @@ func (s *Scheduler) hunger(b *bin, now time.Time) *flow {
 	return first.value
 }
 
-// refillAll claims for one flow of the bin after the other until none is hungry. Couriers
-// are set to work after each.
-func (s *Scheduler) refillAll(b *bin) {
-	for {
-		f, n, now := s.beginRefill(b)
-		if f == nil {
-			return
-		}
-		ds, next, err := s.o.Spool.Claim(s.work, b.to, f.name, now, n)
-		if err != nil && s.work.Err() == nil {
-			s.o.Observer.Faulted(Fault{Doing: "claim deliveries of " + b.to.String(), Err: err})
-		}
-		if err != nil {
-			next = now.Add(spoolPause)
-		}
-		s.endRefill(b, f, ds, next)
+// refillOnce claims for one flow of the bin. If another is hungry, the bin queues up again:
+// one with many flows must not keep others from their turn.
+func (s *Scheduler) refillOnce(b *bin) {
+	f, n, now := s.beginRefill(b)
+	if f == nil {
+		return
 	}
+	ds, next, err := s.o.Spool.Claim(s.work, b.to, f.name, now, n)
+	if err != nil && s.work.Err() == nil {
+		s.o.Observer.Faulted(Fault{Doing: "claim deliveries of " + b.to.String(), Err: err})
+	}
+	if err != nil {
+		next = now.Add(spoolPause)
+	}
+	s.endRefill(b, f, ds, next)
 }
 
-// beginRefill chooses the flow and how many deliveries to claim. Behind a closed gate one
-// is enough, for the probe.
+// deliverySize is what a delivery takes in memory, in bytes, as a rule.
+const deliverySize = 300
+
+// beginRefill chooses the flow and how many deliveries to claim: as many as there is room
+// for, and behind a closed gate one, for the probe.
 func (s *Scheduler) beginRefill(b *bin) (f *flow, n int, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +66,7 @@ func (s *Scheduler) beginRefill(b *bin) (f *flow, n int, now time.Time) {
 	if b.probing() {
 		return f, 1, now
 	}
-	return f, flowBatch, now
+	return f, int(max(1, min(flowBatch, s.room(b)/deliverySize))), now
 }
 
 func (s *Scheduler) endRefill(b *bin, f *flow, ds []Delivery, next time.Time) {
@@ -70,6 +74,7 @@ func (s *Scheduler) endRefill(b *bin, f *flow, ds []Delivery, next time.Time) {
 	defer s.mu.Unlock()
 	f.refilling = false
 	f.next = earlier(next, f.noted)
+	b.refilling = false
 	s.push(b, f, ds...)
 	s.advance(b)
 }

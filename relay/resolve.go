@@ -2,6 +2,8 @@ package relay
 
 import (
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 )
 
@@ -28,7 +30,7 @@ func (s *Scheduler) resolveFor(b *bin) (again bool) {
 		return true
 	}
 	began := s.o.Now()
-	site, err := s.o.Transport.Resolve(s.work, b.to)
+	site, err := s.siteOf(b.to)
 	switch reply := new(Reply); {
 	case err == nil:
 		s.join(b, site)
@@ -44,6 +46,20 @@ func (s *Scheduler) resolveFor(b *bin) (again bool) {
 	s.unresolved(b, began, *asReply(err))
 	s.giveUp(d)
 	return false
+}
+
+// siteOf asks the transport. A panic there is a failure like any other.
+func (s *Scheduler) siteOf(to Destination) (site *Site, err error) {
+	defer s.containError("resolve "+to.String(), &err)
+	return s.o.Transport.Resolve(s.work, to)
+}
+
+// containError turns a panic into an error of ours.
+func (s *Scheduler) containError(doing string, err *error) {
+	if cause := recover(); cause != nil {
+		*err = LocalError(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
+		s.o.Observer.Faulted(Fault{Doing: doing, Err: *err})
+	}
 }
 
 func (s *Scheduler) popFor(b *bin) (Delivery, bool) {
@@ -97,12 +113,22 @@ func (s *Scheduler) unresolved(b *bin, began time.Time, reply Reply) {
 		s.o.Observer.Gated(Gated{Name: b.to.String(), Closed: true, Until: b.gate.until, Reply: reply})
 	}
 	s.unload(b)
+	if p := b.pool; p != nil {
+		p.part(b)
+		s.reap(p)
+	}
 }
 
 // prepare loads the message of a delivery and settles what can be without a connection:
 // what has expired, what is gone, what the configuration now sends elsewhere. It returns
 // nil when the delivery needs no attempt.
-func (s *Scheduler) prepare(d Delivery) *Message {
+func (s *Scheduler) prepare(d Delivery) (ready *Message) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			ready = nil
+			s.panicked(d, cause)
+		}
+	}()
 	m, err := d.message, error(nil)
 	if m == nil {
 		m, err = s.o.Spool.Message(s.attempts, d.Message)
@@ -111,8 +137,14 @@ func (s *Scheduler) prepare(d Delivery) *Message {
 	case errors.Is(err, ErrNotFound):
 		s.drop(d, err)
 		return nil
+	case err != nil && s.attempts.Err() != nil:
+		s.giveUp(d)
+		return nil
 	case err != nil:
 		s.unreadable(d, nil, err)
+		return nil
+	case !d.fits(m):
+		s.unreadable(d, nil, fmt.Errorf("%w: recipients %v of %d", ErrCorrupt, d.Recipients, len(m.Envelope.Recipients)))
 		return nil
 	case s.o.Retry.expired(m.Received, s.o.Now()):
 		s.expire(d, m)

@@ -19,8 +19,11 @@ const (
 	defaultBinMemory             = 1 << 20
 	// settleGrace is how long after the end of the last attempt a stop waits for a spool
 	// that cannot write, such as one with a full disk.
-	settleGrace    = 5 * time.Second
-	resolvesAtOnce = 64
+	settleGrace = 5 * time.Second
+	// Look-ups mostly wait. Those of destinations that failed before have fewer places, so
+	// that they cannot keep others from theirs.
+	resolvesAtOnce = 512
+	retriesAtOnce  = 64
 	refillsAtOnce  = 8
 )
 
@@ -70,10 +73,11 @@ type Scheduler struct {
 	poolAlarms  alarms[*pool]
 	memory      int64
 	connections int
-	// blocked are the pools that wait for ConnectionsTotal to have room.
-	blocked  map[*pool]struct{}
-	resolves crew
-	refills  crew
+	// blocked are the pools that wait for ConnectionsTotal to have room, resting those with
+	// idle connections, which must yield to them.
+	blocked, resting map[*pool]struct{}
+	// resolves, retries and refills run what waits for DNS or disk.
+	resolves, retries, refills crew
 	// running is set while Run is; stopped for good after it.
 	running, stopped bool
 	// work ends when Run's context does: nothing new is begun. attempts ends after Grace, and
@@ -104,11 +108,14 @@ func NewScheduler(o SchedulerOptions) (*Scheduler, error) {
 	o.BinMemory = cmp.Or(o.BinMemory, defaultBinMemory)
 	s := &Scheduler{
 		o: o, bins: make(map[Destination]*bin), pools: make(map[string]*pool),
-		blocked: make(map[*pool]struct{}), poke: make(chan struct{}, 1),
+		blocked: make(map[*pool]struct{}), resting: make(map[*pool]struct{}), poke: make(chan struct{}, 1),
 	}
-	s.resolves = crew{most: resolvesAtOnce, spawn: s.goroutines.Go, lock: s.mu.Lock, unlock: s.mu.Unlock}
-	s.refills = crew{most: refillsAtOnce, spawn: s.goroutines.Go, lock: s.mu.Lock, unlock: s.mu.Unlock}
+	s.resolves, s.retries, s.refills = s.crew(resolvesAtOnce), s.crew(retriesAtOnce), s.crew(refillsAtOnce)
 	return s, nil
+}
+
+func (s *Scheduler) crew(most int) crew {
+	return crew{most: most, spawn: s.goroutines.Go, lock: s.mu.Lock, unlock: s.mu.Unlock}
 }
 
 // Run delivers mail until ctx ends. Then nothing new is begun, attempts under way have
@@ -119,10 +126,11 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	attempts, cancel := context.WithCancel(settles)
 	defer cancel()
 	s.start(ctx, attempts, settles)
+	s.goroutines.Go(func() { s.keepTime(ctx) })
 	s.goroutines.Go(func() { s.sweep(ctx) })
 	err := s.load(ctx)
 	if err == nil {
-		s.keepTime(ctx)
+		<-ctx.Done()
 	}
 	s.stop()
 	defer time.AfterFunc(s.o.Grace, cancel).Stop()
@@ -188,7 +196,7 @@ func (s *Scheduler) ring() time.Duration {
 		s.advance(a.value)
 	}
 	for a := s.poolAlarms.due(now); a != nil; a = s.poolAlarms.due(now) {
-		s.pump(a.value)
+		s.attend(a.value)
 	}
 	wait := longest
 	if a := s.binAlarms.first(); a != nil {
@@ -284,9 +292,14 @@ func (s *Scheduler) push(b *bin, f *flow, ds ...Delivery) {
 	b.push(f, ds...)
 }
 
-// hasRoom says whether the bin may hold more in memory.
-func (s *Scheduler) hasRoom(b *bin) bool {
-	return b.memory < s.o.BinMemory && s.memory < s.o.Memory
+// hasRoom says whether the bin may hold more in memory. The more is held in all, the less a
+// bin may have of it, so that slow destinations leave room for those that come later; what
+// has nothing is always given something.
+func (s *Scheduler) hasRoom(b *bin) bool { return b.memory == 0 || s.room(b) > 0 }
+
+// room is how many bytes more the bin may hold.
+func (s *Scheduler) room(b *bin) int64 {
+	return min(s.o.BinMemory, (s.o.Memory-s.memory)/4) - b.memory
 }
 
 // advance does for the bin what can be done now and sets its alarm for what cannot. It is
@@ -309,6 +322,54 @@ func (s *Scheduler) advance(b *bin) {
 	at := s.alarmFor(b, now)
 	s.binAlarms.set(b.alarm, at)
 	s.wakeTimer(at)
+	if p := b.pool; p != nil && p.shut() {
+		s.expectProbe(b, p, now)
+	}
+}
+
+// expectProbe sees to it that a site behind a closed gate is tried for the bin's sake, and
+// gives the turn to another member when the bin that had it has nothing more to try with.
+func (s *Scheduler) expectProbe(b *bin, p *pool, now time.Time) {
+	if p.prober == b && b.count+b.away == 0 && !b.refilling {
+		p.prober = nil
+		s.attend(p)
+		return
+	}
+	due := b.due()
+	if due.IsZero() || p.prober != nil {
+		return
+	}
+	if at := later(due, later(p.gate.until, now)); p.alarm.index < 0 || at.Before(p.alarm.at) {
+		s.setPoolAlarm(p, at)
+	}
+}
+
+func (s *Scheduler) setPoolAlarm(p *pool, at time.Time) {
+	s.poolAlarms.set(p.alarm, at)
+	s.wakeTimer(at)
+}
+
+// attend looks after a pool when its alarm rings. Behind a closed gate, one member that has a
+// delivery due loads it, and the site is tried with that. The others cost nothing meanwhile.
+func (s *Scheduler) attend(p *pool) {
+	if !p.shut() || p.ready.len() > 0 {
+		s.pump(p)
+		return
+	}
+	if p.prober != nil || p.dialing > 0 || s.stopped {
+		return
+	}
+	now := s.o.Now()
+	if !p.gate.probe(now) {
+		s.setPoolAlarm(p, p.gate.until)
+		return
+	}
+	member, next := p.hungry(now)
+	if member == nil {
+		s.setPoolAlarm(p, next)
+		return
+	}
+	s.advance(member)
 }
 
 // alarmFor is when the bin is to be looked at again if nothing happens to it before. Zero
@@ -351,7 +412,11 @@ func (s *Scheduler) dispatch(b *bin, now time.Time) {
 		return
 	}
 	b.resolving = true
-	s.resolves.run(func() { s.resolve(b) })
+	crew := &s.resolves
+	if !b.gate.open() {
+		crew = &s.retries
+	}
+	crew.run(func() { s.resolve(b) })
 }
 
 // remove forgets a bin that is over, and its pool if it was the last.
@@ -384,18 +449,35 @@ func (s *Scheduler) pump(p *pool) {
 		if !ok {
 			return
 		}
-		p.popIdle().handed <- d
+		s.popIdle(p).handed <- d
 	}
 	for p.wantsCourier(now) {
 		if s.connections >= s.o.ConnectionsTotal {
 			s.blocked[p] = struct{}{}
+			s.makeRoom()
 			return
 		}
 		s.hire(p)
 	}
 	if p.ready.len() > 0 && !p.gate.open() && p.dialing == 0 {
-		s.poolAlarms.set(p.alarm, p.gate.until)
-		s.wakeTimer(p.gate.until)
+		s.setPoolAlarm(p, p.gate.until)
+	}
+}
+
+// popIdle takes an idle courier of the pool.
+func (s *Scheduler) popIdle(p *pool) *courier {
+	c := p.popIdle()
+	if len(p.idle) == 0 {
+		delete(s.resting, p)
+	}
+	return c
+}
+
+// makeRoom ends an idle connection of any pool, for one that has work.
+func (s *Scheduler) makeRoom() {
+	for p := range s.resting {
+		close(s.popIdle(p).handed)
+		return
 	}
 }
 
@@ -435,7 +517,7 @@ func (s *Scheduler) landed(d Delivery, remains ...Delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.bin(d.To)
-	b.away--
+	b.away = max(b.away-1, 0) // a panic in an observer can make it land twice
 	s.note(remains...)
 	s.advance(b)
 }
@@ -449,15 +531,30 @@ func (s *Scheduler) note(ds ...Delivery) {
 	}
 }
 
-// unload releases all that the bin has in memory: it waits in the spool.
+// unload releases all that the bin has in memory: it waits in the spool. The spool is not
+// asked while mu is held, as it may wait for the disk; what is released is noted after.
 func (s *Scheduler) unload(b *bin) {
+	ds := s.takeAll(b)
+	if len(ds) == 0 {
+		return
+	}
+	s.goroutines.Go(func() {
+		s.o.Spool.Release(ds...)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.note(ds...)
+	})
+}
+
+// takeAll takes everything out of the bin's memory, still claimed.
+func (s *Scheduler) takeAll(b *bin) []Delivery {
 	before := b.memory
 	ds := b.unload()
 	s.memory -= before - b.memory
 	if b.pool != nil {
 		b.pool.ready.leave(b.place)
 	}
-	s.o.Spool.Release(ds...)
+	return ds
 }
 
 // stop lets nothing new begin.
@@ -465,7 +562,7 @@ func (s *Scheduler) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped = true
-	s.resolves.waiting, s.refills.waiting = nil, nil
+	s.resolves.waiting, s.retries.waiting, s.refills.waiting = nil, nil, nil
 }
 
 // releaseAll gives up every claim, when nobody works on one any more.
@@ -473,6 +570,6 @@ func (s *Scheduler) releaseAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, b := range s.bins {
-		s.unload(b)
+		s.o.Spool.Release(s.takeAll(b)...)
 	}
 }

@@ -87,20 +87,23 @@ func (s *Scheduler) expire(d Delivery, m *Message) {
 	s.settle(d, m, failAll(d, reply), 0)
 }
 
-// obstacle is why the gate on the way to a destination is closed.
+// obstacle is why the gate on the way to a destination is closed. It is a temporary reply: it
+// was not given to the mail that waits.
 func (s *Scheduler) obstacle(to Destination) Reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.bins[to]
-	switch {
+	var why Reply
+	switch b := s.bins[to]; {
 	case b == nil:
-		return Reply{}
 	case !b.gate.open():
-		return b.gate.reply
+		why = b.gate.reply
 	case b.pool != nil:
-		return b.pool.gate.reply
+		why = b.pool.gate.reply
 	}
-	return Reply{}
+	if !why.Temporary() {
+		return Reply{}
+	}
+	return why
 }
 
 // finish makes the settlement and tells the bins. While the spool cannot take it, it is tried
@@ -116,6 +119,7 @@ func (s *Scheduler) finish(settlement Settlement) bool {
 		}
 		s.o.Observer.Faulted(Fault{Doing: "settle the delivery", Message: settlement.Delivery.Message, Err: err})
 		if errors.Is(err, ErrNotFound) {
+			s.o.Spool.Release(settlement.Delivery)
 			s.landed(settlement.Delivery)
 			return false
 		}

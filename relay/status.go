@@ -19,18 +19,18 @@ type BinStatus struct {
 	Closed bool
 	Until  time.Time
 	Reason Reply
-	// Next is the earliest due time of what waits in the spool; zero when nothing does.
+	// Next is when what waits in the spool is to be loaded next; zero when nothing is.
 	Next time.Time
 }
 
 // Status shows all bins, by destination.
 func (s *Scheduler) Status() []BinStatus {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	all := make([]BinStatus, 0, len(s.bins))
 	for _, b := range s.bins {
 		all = append(all, b.status())
 	}
+	s.mu.Unlock()
 	slices.SortFunc(all, func(a, b BinStatus) int {
 		return cmp.Or(cmp.Compare(a.To.Route, b.To.Route), cmp.Compare(a.To.Domain, b.To.Domain))
 	})
@@ -49,7 +49,7 @@ func (s *Scheduler) StatusOf(to Destination) (BinStatus, bool) {
 }
 
 func (b *bin) status() BinStatus {
-	st := BinStatus{To: b.to, Loaded: b.count, Away: b.away}
+	st := BinStatus{To: b.to, Loaded: b.count, Away: b.away, Next: b.due()}
 	closed := &b.gate
 	if p := b.pool; p != nil {
 		st.Site = p.site.Key
@@ -60,9 +60,6 @@ func (b *bin) status() BinStatus {
 	}
 	if !closed.open() {
 		st.Closed, st.Until, st.Reason = true, closed.until, closed.reply
-	}
-	for _, f := range b.flows {
-		st.Next = earlier(st.Next, f.next)
 	}
 	return st
 }

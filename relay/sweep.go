@@ -45,13 +45,16 @@ func (s *Scheduler) sweepExpired(ctx context.Context, now time.Time) {
 
 // sweepLate warns of what has reached the age for it, and returns how far it came.
 func (s *Scheduler) sweepLate(ctx context.Context, from ID, now time.Time) ID {
-	last := from
+	last, held := from, false
 	s.eachArrived(ctx, from, IDAt(now.Add(-s.o.Retry.WarnAfter)), func(id ID) {
-		last = id.successor()
-		if !s.unwarned(ctx, id) {
-			return
+		if s.unwarned(ctx, id) {
+			s.eachClaimed(ctx, id, s.warn)
+			// What somebody else holds is looked at again the next time.
+			held = held || s.unwarned(ctx, id)
 		}
-		s.eachClaimed(ctx, id, s.warn)
+		if !held {
+			last = id.successor()
+		}
 	})
 	return last
 }
@@ -59,7 +62,7 @@ func (s *Scheduler) sweepLate(ctx context.Context, from ID, now time.Time) ID {
 // unwarned says whether a delivery of the message still wants its warning.
 func (s *Scheduler) unwarned(ctx context.Context, id ID) bool {
 	ds, err := s.o.Spool.Deliveries(ctx, id)
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		s.o.Observer.Faulted(Fault{Doing: "look for delayed mail", Message: id, Err: err})
 	}
 	for _, d := range ds {
@@ -101,11 +104,10 @@ func (s *Scheduler) warn(d Delivery) {
 // eachArrived calls f for the messages that arrived from one ID up to another.
 func (s *Scheduler) eachArrived(ctx context.Context, from, to ID, f func(ID)) {
 	for id, err := range s.o.Spool.Arrived(ctx, from) {
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			s.o.Observer.Faulted(Fault{Doing: "look for old mail", Err: err})
-			return
 		}
-		if ctx.Err() != nil || string(id[:]) >= string(to[:]) {
+		if err != nil || ctx.Err() != nil || string(id[:]) >= string(to[:]) {
 			return
 		}
 		f(id)
@@ -115,9 +117,8 @@ func (s *Scheduler) eachArrived(ctx context.Context, from, to ID, f func(ID)) {
 // eachClaimed claims the deliveries of a message that nobody holds and hands them to f.
 func (s *Scheduler) eachClaimed(ctx context.Context, id ID, f func(Delivery)) {
 	ds, err := s.o.Spool.ClaimMessage(ctx, id)
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		s.o.Observer.Faulted(Fault{Doing: "claim old mail", Message: id, Err: err})
-		return
 	}
 	for _, d := range ds {
 		s.taken(d)

@@ -1,0 +1,108 @@
+package relay
+
+import "time"
+
+// connected counts a connection in and, if the site had been unreachable, opens its gate. A
+// site that answers has yet to prove that it takes mail: until then, one setback closes
+// the gate again.
+func (s *Scheduler) connected(p *pool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.dialing--
+	p.connected++
+	if !p.gate.try() {
+		return
+	}
+	p.prober = nil
+	p.window.restart()
+	p.setbacks = setbackLimit - 1
+	s.o.Observer.Gated(Gated{Name: p.site.Key})
+	for b := range p.members {
+		s.advance(b)
+	}
+}
+
+// unreachable closes the gate of a site that could not be connected to.
+func (s *Scheduler) unreachable(p *pool, began time.Time, reply Reply) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.window.setback(s.o.Now())
+	s.shut(p, began, reply)
+}
+
+// shut counts a failure of the site, begun then, and when no connection is left sends what
+// waits for it in memory back to the spool: a closed gate costs no memory and no work per
+// message.
+func (s *Scheduler) shut(p *pool, began time.Time, reply Reply) {
+	if p.gate.fail(began, s.o.Now(), p.site.Smart, s.o.Chance(), reply) {
+		s.o.Observer.Gated(Gated{Name: p.site.Key, Closed: true, Until: p.gate.until, Reply: reply})
+	}
+	p.prober = nil
+	s.setPoolAlarm(p, p.gate.until)
+	s.clear(p)
+}
+
+// clear unloads the bins of a pool whose gate is closed and that has no connection.
+func (s *Scheduler) clear(p *pool) {
+	if !p.shut() {
+		return
+	}
+	for e := p.ready.next(); e != nil; e = p.ready.next() {
+		s.unload(e.value)
+	}
+}
+
+// judge draws the lesson about the site of an attempt begun then.
+func (s *Scheduler) judge(p *pool, a Attempt, began time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !a.Setback {
+		p.setbacks, p.gate.before = 0, 0
+		p.window.success(p.couriers - len(p.idle))
+		s.pump(p)
+		return
+	}
+	p.window.setback(s.o.Now())
+	p.setbacks++
+	if p.setbacks >= setbackLimit {
+		s.shut(p, began, a.complaint())
+	}
+}
+
+// retire counts a courier out and lets others have its place: other pools that wait for one
+// before its own, which has had its turn.
+func (s *Scheduler) retire(c *courier) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := c.pool
+	p.couriers--
+	s.connections--
+	if c.leaving {
+		p.leaving--
+	}
+	if c.conn == nil {
+		p.dialing--
+	} else {
+		p.connected--
+	}
+	s.unblock()
+	s.clear(p)
+	s.attend(p)
+	if p.couriers == 0 && p.gate.open() {
+		for b := range p.members {
+			s.advance(b)
+		}
+	}
+	s.reap(p)
+}
+
+// unblock lets pools open the connections that ConnectionsTotal kept them from.
+func (s *Scheduler) unblock() {
+	for p := range s.blocked {
+		if s.connections >= s.o.ConnectionsTotal {
+			return
+		}
+		delete(s.blocked, p)
+		s.pump(p)
+	}
+}
