@@ -23,6 +23,12 @@ type Script struct {
 	ImplicitTLS bool
 	// Users, when set, offers AUTH PLAIN and LOGIN with these users and passwords, also in clear.
 	Users map[string]string
+	// Mechanisms are what AUTH offers. Default: PLAIN and LOGIN where there are Users.
+	Mechanisms []string
+	// Token, when set, judges the user and access token of XOAUTH2 and OAUTHBEARER.
+	Token func(user, token string) bool
+	// Impostor makes a SCRAM server that does not know the password and accepts it all the same.
+	Impostor bool
 	// On is asked at each event what to do; nil, and the zero Action, mean what a
 	// well-behaved server does. It is called from the sessions' goroutines.
 	On func(Event) Action

@@ -3,7 +3,6 @@ package outboundtest
 import (
 	"bufio"
 	"crypto/tls"
-	"encoding/base64"
 	"io"
 	"net"
 	"slices"
@@ -171,10 +170,17 @@ func (s *session) extensions(script Script) []string {
 	if script.TLS != nil && !encrypted {
 		list = append(list, "STARTTLS")
 	}
-	if script.Users != nil {
-		list = append(list, "AUTH PLAIN LOGIN")
+	if mechanisms := script.mechanisms(); len(mechanisms) > 0 {
+		list = append(list, "AUTH "+strings.Join(mechanisms, " "))
 	}
 	return list
+}
+
+func (s Script) mechanisms() []string {
+	if s.Mechanisms == nil && s.Users != nil {
+		return []string{"PLAIN", "LOGIN"}
+	}
+	return s.Mechanisms
 }
 
 func multiline(lines []string) string {
@@ -220,48 +226,6 @@ func (s *session) auth(line string) bool {
 		reply = "235 2.7.0 Authenticated"
 	}
 	return s.do(a, reply, nil)
-}
-
-func (s *session) checkUser(line string) bool {
-	words := strings.Fields(line)
-	if len(words) < 2 {
-		return false
-	}
-	var user, password string
-	switch strings.ToUpper(words[1]) {
-	case "PLAIN":
-		response := ""
-		if len(words) > 2 {
-			response = decode(words[2])
-		} else {
-			response = s.challenge("")
-		}
-		if parts := strings.Split(response, "\x00"); len(parts) == 3 {
-			user, password = parts[1], parts[2]
-		}
-	case "LOGIN":
-		user = s.challenge("Username:")
-		password = s.challenge("Password:")
-	}
-	want, known := s.peer.currentScript().Users[user]
-	return known && want == password
-}
-
-func (s *session) challenge(text string) string {
-	s.say("334 " + base64.StdEncoding.EncodeToString([]byte(text)))
-	line, err := s.readLine()
-	if err != nil {
-		return ""
-	}
-	return decode(line)
-}
-
-func decode(text string) string {
-	plain, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return ""
-	}
-	return string(plain)
 }
 
 // act asks the script and answers. False ends the session.
