@@ -3,6 +3,8 @@ package relay
 import (
 	"bytes"
 	"errors"
+	"iter"
+	"slices"
 	"strings"
 )
 
@@ -102,19 +104,30 @@ func isReceived(line []byte) bool {
 // Field returns the unfolded value of the first header field of that name in the message's
 // header, "" when there is none.
 func (m *Message) Field(name string) string {
-	rest := m.Header
-	for len(rest) > 0 {
-		line := fieldEnd(rest)
-		field := rest[:line]
-		rest = rest[line:]
-		if len(field) > len(name) && strings.EqualFold(string(field[:len(name)]), name) {
+	for value := range m.fields(name) {
+		return value
+	}
+	return ""
+}
+
+// Fields returns the unfolded values of all header fields of that name.
+func (m *Message) Fields(name string) []string { return slices.Collect(m.fields(name)) }
+
+func (m *Message) fields(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for rest := m.Header; len(rest) > 0; {
+			n := fieldEnd(rest)
+			field := rest[:n]
+			rest = rest[n:]
+			if len(field) <= len(name) || !strings.EqualFold(string(field[:len(name)]), name) {
+				continue
+			}
 			value, isValue := bytes.CutPrefix(bytes.TrimLeft(field[len(name):], " \t"), []byte{':'})
-			if isValue {
-				return strings.TrimSpace(strings.ReplaceAll(string(value), "\r\n", ""))
+			if isValue && !yield(strings.TrimSpace(strings.ReplaceAll(string(value), "\r\n", ""))) {
+				return
 			}
 		}
 	}
-	return ""
 }
 
 // fieldEnd is the length of the first field in the section, its folded lines included.

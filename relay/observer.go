@@ -27,7 +27,9 @@ type Accepted struct {
 type Refused struct {
 	Origin *Origin
 	// Stage is connect, auth, mail, rcpt or data.
-	Stage  string
+	Stage string
+	// Login is the name that the client gave, at the auth stage.
+	Login  string
 	Sender Address
 	// Recipient is set at the rcpt stage.
 	Recipient Address

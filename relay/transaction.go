@@ -104,7 +104,7 @@ func (t *Transaction) data(ctx context.Context, r io.Reader) (ID, *Reply) {
 		return ID{}, reply
 	}
 	m.prepend(received(t.r.o.Hostname, m, t.handling.HideClient))
-	if reply := t.r.o.Policy.Data(ctx, m); reply != nil {
+	if reply := t.screen(ctx, m); reply != nil {
 		return ID{}, reply
 	}
 	unsigned := sign(ctx, t.r.o.Signers, m, draft.Body)
@@ -113,6 +113,16 @@ func (t *Transaction) data(ctx context.Context, r io.Reader) (ID, *Reply) {
 		return ID{}, reply
 	}
 	return m.ID, nil
+}
+
+// screen asks the session and then the policy about the message.
+func (t *Transaction) screen(ctx context.Context, m *Message) *Reply {
+	if t.handling.Screen != nil {
+		if reply := t.handling.Screen(m); reply != nil {
+			return reply
+		}
+	}
+	return t.r.o.Policy.Data(ctx, m)
 }
 
 // Reset forgets the message begun, if any.

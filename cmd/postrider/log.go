@@ -36,6 +36,9 @@ func (o logObserver) Refused(e relay.Refused) {
 	if e.Reply.Err != nil && e.Reply.Temporary() {
 		line = o.log.Error()
 	}
+	if e.Login != "" {
+		line.Str("login", e.Login)
+	}
 	line.Str("stage", e.Stage).Str("listener", e.Origin.Listener).Str("user", e.Origin.User).
 		Stringer("from", e.Sender).Stringer("to", e.Recipient)
 	if e.Origin.Client.IsValid() {
