@@ -111,8 +111,8 @@ func listQueue(cmd *cobra.Command, client *admin.Client, query admin.QueueQuery,
 
 func printEntry(out io.Writer, e admin.Entry) {
 	fmt.Fprintf(out, "%-26s  %7s  %8s  %5d  %-8s  %s\n",
-		e.ID, age(e.Received), humanize.Bytes(uint64(max(e.Size, 0))), e.Attempts, e.State, e.Destination)
-	fmt.Fprintf(out, "    <%s> to %s\n", e.Sender, recipients(e.Recipients))
+		e.ID, age(e.Received), humanize.Bytes(uint64(max(e.Size, 0))), e.Attempts, e.State, plain(e.Destination))
+	fmt.Fprintf(out, "    <%s> to %s\n", plain(e.Sender), plain(recipients(e.Recipients)))
 	fmt.Fprintf(out, "    %s\n", plain(e.Reason))
 }
 
@@ -195,7 +195,7 @@ func printDetail(out io.Writer, d admin.Detail) {
 	row("message-id", d.MessageID)
 	row("subject", d.Subject)
 	for _, e := range d.Deliveries {
-		fmt.Fprintf(out, "\n%s: %s, %d attempts so far\n", e.Destination, e.State, e.Attempts)
+		fmt.Fprintf(out, "\n%s: %s, %d attempts so far\n", plain(e.Destination), e.State, e.Attempts)
 		row("  left", recipients(e.Recipients))
 		row("  due", e.Due.Format(time.RFC3339))
 		row("  reason", e.Reason)

@@ -177,14 +177,15 @@ func (d *relayd) run(ctx context.Context) error {
 	}
 	d.log.Info().Msg("stopping")
 	notify(d.log, daemon.SdNotifyStopping)
+	var errs []error
 	for _, p := range slices.Backward(parts) {
-		p.stop()
+		errs = append(errs, p.stop())
 	}
 	d.log.Info().Msg("stopped")
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		return cause
+	if cause := context.Cause(ctx); cause == errSpoolFailed {
+		errs = append(errs, cause)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // errSpoolFailed ends the relay. The log has the cause; what was accepted is on disk.
@@ -225,6 +226,8 @@ type part struct {
 	run   func(context.Context) error
 	end   context.CancelFunc
 	ended chan struct{}
+	// err is how run ended, once ended is closed.
+	err error
 }
 
 // start runs the part. Should it fail, everything is to stop, and that is the cause.
@@ -234,13 +237,15 @@ func (p *part) start(ctx context.Context, fail context.CancelCauseFunc) {
 	go func() {
 		defer close(p.ended)
 		if err := p.run(ctx); err != nil {
-			fail(fmt.Errorf("%s: %w", p.name, err))
+			p.err = fmt.Errorf("%s: %w", p.name, err)
+			fail(p.err)
 		}
 	}()
 }
 
-// stop ends the part and waits for it.
-func (p *part) stop() {
+// stop ends the part, waits for it, and says what went wrong with it.
+func (p *part) stop() error {
 	p.end()
 	<-p.ended
+	return p.err
 }

@@ -191,6 +191,13 @@ func TestSocket(t *testing.T) {
 	if _, err := admin.New(admin.Options{Socket: s.socket}); err == nil || !strings.Contains(err.Error(), "another process answers") {
 		t.Errorf("a second server: %v", err)
 	}
+	file := filepath.Join(t.TempDir(), "precious")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.New(admin.Options{Socket: file}); err == nil || !strings.Contains(err.Error(), "not a socket") {
+		t.Errorf("in the place of a file: %v", err)
+	}
 	dead := filepath.Join(t.TempDir(), "admin.sock")
 	l, err := net.Listen("unix", dead)
 	if err != nil {

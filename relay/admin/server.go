@@ -77,6 +77,9 @@ func listenSocket(path string) (net.Listener, error) {
 		conn.Close()
 		return nil, fmt.Errorf("%s: another process answers there", path)
 	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
+		return nil, fmt.Errorf("%s is there and is not a socket", path)
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
