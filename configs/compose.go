@@ -22,7 +22,7 @@ func (f *file) compose() *Config {
 		Spool:    spool.Options{Dir: filepath.Join(string(f.Data), "spool"), MinFree: int64(l.MinFree)},
 		Inbound: inbound.Options{
 			Hostname: f.Hostname,
-			Users:    inbound.UsersOptions{File: string(f.Users.File)},
+			Users:    f.Users.compose(),
 			Limits: inbound.Limits{
 				MessageSize: int64(l.MessageSize), Recipients: l.Recipients, Connections: l.Connections,
 				ConnectionsPerClient: l.ConnectionsPerClient, Idle: time.Duration(l.Idle),

@@ -2,170 +2,129 @@ package inbound
 
 import (
 	"encoding/base64"
-	"errors"
 	"strings"
 
-	"github.com/emersion/go-sasl"
-
+	"postrider/inbound/auth"
 	"postrider/relay"
 )
 
 // exchangeLength is the longest line of an AUTH exchange (RFC 4954 section 4).
 const exchangeLength = 12288
 
-// errSASL says that the client's side of an exchange makes no sense.
-var errSASL = errors.New("malformed SASL response")
+// AuthInsecure says where AUTH is to be had without TLS.
+type AuthInsecure string
 
-// mayAuth says whether AUTH is offered: where passwords are safe from listeners.
+// The values of AuthInsecure. The empty one is AuthLoopback: what is sent on loopback and Unix
+// sockets does not leave the host.
+const (
+	AuthLoopback AuthInsecure = "loopback"
+	AuthNever    AuthInsecure = "never"
+)
+
+// mayAuth says whether AUTH is offered: where nobody can listen in to passwords.
 func (s *session) mayAuth() bool {
-	if !s.listener.authenticates() {
+	switch {
+	case !s.listener.authenticates():
 		return false
+	case s.origin.TLS != "":
+		return true
 	}
 	network, _ := s.listener.network()
-	return s.origin.TLS != "" || network == "unix" || s.origin.Client.IsLoopback()
+	return s.listener.AuthInsecure != AuthNever && (network == "unix" || s.origin.Client.IsLoopback())
 }
 
-// AuthMechanisms is what EHLO offers.
-func (s *session) AuthMechanisms() []string {
+// mechanisms is what EHLO offers.
+func (s *session) mechanisms() []string {
 	if !s.mayAuth() {
 		return nil
 	}
-	return []string{sasl.Plain, sasl.Login}
+	return s.server.users.Mechanisms()
 }
 
-func (s *session) gateAuth(argument string) (string, *relay.Reply) {
+// auth is AUTH (RFC 4954 section 4).
+func (s *session) auth(argument string) *relay.Reply {
 	switch {
 	case !s.listener.authenticates():
-		return "", &replyNoAuth
+		return &replyNoAuth
 	case !s.greeted || !s.esmtp:
-		return "", &replyNoGreeting
+		return &replyNoGreeting
 	case s.origin.User != "":
-		return "", &replyAgain
+		return &replyAgain
 	case s.begun:
-		return "", &replyInMail
+		return &replyInMail
 	case !s.mayAuth():
-		return "", &replyNeedTLS
+		return &replyNeedTLS
 	case !s.waits():
-		return "", s.lastly(&replyPipelining)
+		return s.lastly(&replyPipelining)
+	case argument == "":
+		return &replySyntax
 	}
 	mechanism, initial, _ := strings.Cut(argument, " ")
-	mechanism, initial = strings.ToUpper(mechanism), strings.TrimSpace(initial)
-	switch {
-	case mechanism == "":
-		return "", &replySyntax
-	case mechanism != sasl.Plain && mechanism != sasl.Login:
-		return "", &replyMechanism
-	case !isBase64(initial):
-		return "", &replyBase64
+	exchange, ok := s.server.users.Begin(strings.ToUpper(mechanism), s.origin.Client, s.listener.Name)
+	if !ok {
+		return &replyMechanism
 	}
-	return strings.TrimSpace("AUTH " + mechanism + " " + initial), nil
-}
-
-// gateExchange passes a line of an exchange on. What is not base64 cancels it, with 501
-// (RFC 4954 section 4), as "*" does.
-func (s *session) gateExchange(line string) string {
-	if line == "*" || !isBase64(line) {
-		s.exchange = false
-		s.errors++
-		return "*"
-	}
-	return line
-}
-
-// isBase64 accepts "=" too, which stands for an empty initial response.
-func isBase64(text string) bool {
-	_, err := base64.StdEncoding.DecodeString(text)
-	return err == nil || text == "="
-}
-
-// Auth begins an exchange.
-func (s *session) Auth(mechanism string) (sasl.Server, error) {
-	if mechanism == sasl.Login {
-		return &exchange{s: s, server: &loginServer{authenticate: s.authenticate}}, nil
-	}
-	return &exchange{s: s, server: sasl.NewPlainServer(func(identity, name, password string) error {
-		if identity != "" && identity != name {
-			return errCredentials
+	var response []byte
+	if initial = strings.TrimSpace(initial); initial != "" {
+		var err error
+		if response, err = auth.Decode(initial); err != nil {
+			return &replyBase64
 		}
-		return s.authenticate(name, password)
-	})}, nil
+	}
+	return s.negotiate(exchange, response)
 }
 
-// authenticate makes the user the session's, if the password is right.
-func (s *session) authenticate(name, password string) error {
-	senders, err := s.server.users.check(name, password)
-	if err == nil {
-		s.origin.User, s.senders = name, senders
-		s.setProtocol()
-		return nil
+// negotiate goes through an exchange to its end.
+func (s *session) negotiate(exchange *auth.Exchange, response []byte) *relay.Reply {
+	s.exchange = true
+	defer func() { s.exchange = false }()
+	for {
+		challenge, identity, reply := exchange.Next(s.ctx, response)
+		switch {
+		case reply != nil:
+			s.observeLogin(exchange, reply)
+			return reply
+		case identity != nil:
+			return s.welcome(identity)
+		}
+		s.say(relay.NewReply(334, relay.EnhancedCode{}, base64.StdEncoding.EncodeToString(challenge)))
+		line, ok := s.command()
+		switch {
+		case !ok:
+			return nil
+		case line == "*":
+			return &replyCancelled
+		}
+		var err error
+		if response, err = auth.Decode(line); err != nil {
+			return &replyBase64
+		}
 	}
-	reply := replyCredentials.Because(err)
-	if !errors.Is(err, errCredentials) {
-		// The client must not take a fault of ours for a wrong password (conformance I17).
-		reply = replyUsers.Because(err)
-		s.server.options.Observer.Faulted(relay.Fault{Doing: "authenticate", Err: err})
-	}
-	s.observe("auth", reply)
-	return reply
 }
 
-// exchange is a SASL exchange: it tells the gate whose turn it is, and contains what goes
-// wrong.
-type exchange struct {
-	s      *session
-	server sasl.Server
+// observeLogin reports who was not let in. A malformed exchange says nothing about anybody.
+func (s *session) observeLogin(exchange *auth.Exchange, reply *relay.Reply) {
+	if reply.Code == replyBase64.Code {
+		return
+	}
+	s.server.options.Observer.Refused(relay.Refused{Origin: s.origin, Stage: "auth", Login: exchange.User(), Reply: reply})
 }
 
-// Next takes a response of the client's.
-func (e *exchange) Next(response []byte) (challenge []byte, done bool, err error) {
-	reply := e.s.contained("AUTH", func() *relay.Reply {
-		challenge, done, err = e.server.Next(response)
-		return e.refusal(err)
-	})
-	e.s.exchange = reply == nil && !done
-	if reply != nil {
-		e.s.note(reply)
-		return nil, false, bare(reply)
-	}
-	return challenge, done, nil
-}
-
-// refusal gives the reply for what a mechanism says: what is not about the credentials is
-// about the form.
-func (e *exchange) refusal(err error) *relay.Reply {
-	if err == nil {
-		return nil
-	}
-	if reply, ok := errors.AsType[*relay.Reply](err); ok {
+// welcome makes the user the session's.
+func (s *session) welcome(identity *auth.Identity) *relay.Reply {
+	s.identity, s.origin.User = identity, identity.User
+	s.setProtocol()
+	if reply := s.server.roster.move(s); reply != nil {
+		s.observe("auth", reply)
 		return reply
 	}
-	if errors.Is(err, errCredentials) {
-		return &replyCredentials
-	}
-	return replyBase64.Because(err)
+	return &replyAuthenticated
 }
 
-// loginServer is the server's side of LOGIN, which go-sasl has only the client's side of
-// (draft-murchison-sasl-login).
-type loginServer struct {
-	authenticate func(name, password string) error
-	turn         int
-	name         string
-}
-
-// Next takes the user name, then the password. A name may come as the initial response.
-func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
-	if l.turn == 0 && response == nil {
-		l.turn = 1
-		return []byte("Username:"), false, nil
+// screen holds the message to what its user may send.
+func (s *session) screen(m *relay.Message) *relay.Reply {
+	if s.identity == nil {
+		return nil
 	}
-	switch l.turn {
-	case 0, 1:
-		l.turn, l.name = 2, string(response)
-		return []byte("Password:"), false, nil
-	case 2:
-		l.turn = 3
-		return nil, true, l.authenticate(l.name, string(response))
-	}
-	return nil, false, errSASL
+	return s.server.users.Header(s.identity, m.Fields("From"))
 }

@@ -1,12 +1,20 @@
 package inbound_test
 
 import (
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/xdg-go/scram"
 
 	"postrider/inbound"
+	"postrider/inbound/auth"
 )
 
 func withUsers(t *testing.T, mode inbound.AuthMode) *house {
@@ -32,6 +40,16 @@ func authMechanisms(t *testing.T) {
 			C: YW5u
 			S: 334 UGFzc3dvcmQ6
 			C: c2VjcmV0
+			S: 235 2.0.0 Authentication succeeded`},
+		{"LOGIN with an empty initial response, names without padding", `
+			C: AUTH LOGIN =
+			S: 334 VXNlcm5hbWU6
+			C: YW5u
+			S: 334 UGFzc3dvcmQ6
+			C: c2VjcmV0
+			S: 235 2.0.0 Authentication succeeded`},
+		{"PLAIN with an identity", `
+			C: AUTH PLAIN YW5uAGFubgBzZWNyZXQ
 			S: 235 2.0.0 Authentication succeeded`},
 		{"LOGIN with initial response", `
 			C: AUTH LOGIN YW5u
@@ -85,7 +103,7 @@ func authRefusals(t *testing.T) {
 		C: RSET
 		S: 334 UGFzc3dvcmQ6
 		C: QUIT!
-		S: 501 5.0.0 Negotiation cancelled
+		S: 501 5.5.2 Malformed authentication data
 		C: AUTH CRAM-MD5
 		S: 504 5.5.4 Authentication mechanism not supported
 		C: AUTH
@@ -106,8 +124,8 @@ func authRefusals(t *testing.T) {
 			auth++
 		}
 	}
-	if auth != 2 {
-		t.Errorf("%d refusals at auth were reported, want 2", auth)
+	if auth != 3 {
+		t.Errorf("%d refusals at auth were reported, want 3", auth)
 	}
 	h.dial().talk(`
 		S: 220 mx.example.com ESMTP Postrider
@@ -145,6 +163,7 @@ func authRequired(t *testing.T) {
 	}
 }
 
+// A users file that is broken or gone keeps what it said before, and is reported once.
 func usersGone(t *testing.T) {
 	h := withUsers(t, inbound.AuthOptional).open().run()
 	file := h.options.Users.File
@@ -152,19 +171,205 @@ func usersGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(file); err != nil {
+	c := h.greeted()
+	for _, change := range []func(){
+		func() { replace(t, file, "ann:not a hash\n") },
+		func() { os.Remove(file) },
+	} {
+		h.spool.excuse()
+		change()
+		c.talk(`
+			C: AUTH PLAIN AGFubgB3cm9uZw==
+			S: 535 5.7.8 Authentication failed`)
+		h.login("AGFubgBzZWNyZXQ=", "235")
+	}
+	replace(t, file, strings.ReplaceAll(string(text), "ann:", "eve:"))
+	h.login("AGFubgBzZWNyZXQ=", "535")
+	h.login("AGV2ZQBzZWNyZXQ=", "235")
+}
+
+// login authenticates in a session of its own.
+func (h *house) login(plain, want string) {
+	h.t.Helper()
+	c := h.greeted()
+	c.send("AUTH PLAIN " + plain + "\r\n")
+	c.codes(want)
+}
+
+// replace puts a whole file in the place of another one.
+func replace(t *testing.T, path, text string) {
+	t.Helper()
+	write(t, path+".new", text)
+	if err := os.Rename(path+".new", path); err != nil {
 		t.Fatal(err)
 	}
-	c := h.greeted()
-	for range 2 {
-		h.spool.excuse()
-		c.talk("C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 454 4.7.0 Temporary authentication failure")
-		write(t, file, "ann:not a hash\n")
+}
+
+// A user store that fails, hangs or talks nonsense is never a wrong password.
+func storeFails(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"error":    func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusInternalServerError) },
+		"refusal":  func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) },
+		"nonsense": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "yes") },
+		"no word":  func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") },
+		"cut off":  func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			service := httptest.NewServer(answer)
+			t.Cleanup(service.Close)
+			h := newHouse(t)
+			h.options.Listeners[0].Auth = inbound.AuthRequired
+			h.options.Users.HTTP = &auth.HTTPOptions{URL: service.URL}
+			h.open().run()
+			h.spool.excuse()
+			h.greeted().talk(`
+				C: AUTH PLAIN AGFubgBzZWNyZXQ=
+				S: 454 4.7.0 Temporary authentication failure
+				C: MAIL FROM:<a@example.com>
+				S: 530 5.7.0 Authentication required`)
+		})
 	}
-	write(t, file, strings.ReplaceAll(string(text), "ann:", "eve:"))
-	c.talk(`
-		C: AUTH PLAIN AGFubgBzZWNyZXQ=
+}
+
+// SCRAM-SHA-256 is offered where all users can use it, and then to LOGIN and PLAIN too.
+func authSCRAM(t *testing.T) {
+	h := withUsers(t, inbound.AuthRequired)
+	secret, err := auth.NewSecret(auth.SchemeSCRAM, "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, h.options.Users.File, "ann:"+secret.String()+"\n")
+	h.open().run()
+	c := h.dial()
+	c.talk("S: 220 mx.example.com ESMTP Postrider\nC: EHLO client.example")
+	if offers := c.ehlo(); !slices.Contains(offers, "AUTH SCRAM-SHA-256 PLAIN LOGIN") {
+		t.Errorf("offers %q", offers)
+	}
+	for _, try := range []struct{ user, password, want string }{
+		{"ann", "wrong", "535 5.7.8 Authentication failed"},
+		{"eve", "secret", "535 5.7.8 Authentication failed"},
+		{"ann", "secret", "235 2.0.0 Authentication succeeded"},
+	} {
+		if got := c.scram(try.user, try.password); got != try.want {
+			t.Errorf("%s %s: got %q, want %q", try.user, try.password, got, try.want)
+		}
+	}
+	h.login("AGFubgBzZWNyZXQ=", "235")
+}
+
+// scram runs an exchange to its end and returns the last reply.
+func (c *client) scram(user, password string) string {
+	c.t.Helper()
+	sasl, err := scram.SHA256.NewClient(user, password, "")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	conversation, command, challenge := sasl.NewConversation(), "AUTH SCRAM-SHA-256 ", ""
+	for {
+		var response string
+		if !conversation.Done() {
+			if response, err = conversation.Step(challenge); err != nil {
+				c.t.Fatal(err)
+			}
+		}
+		c.send(command + base64.StdEncoding.EncodeToString([]byte(response)) + "\r\n")
+		command = ""
+		reply := c.reply()
+		text, more := strings.CutPrefix(reply, "334 ")
+		if !more {
+			return reply
+		}
+		decoded, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		challenge = string(decoded)
+	}
+}
+
+// Who guesses is told less and less, by name and by network; the log has the name.
+func authGuessing(t *testing.T) {
+	h := withUsers(t, inbound.AuthOptional)
+	h.options.Users.Failures = auth.Rate{N: 2, Per: time.Hour}
+	h.options.Users.Delay = -1
+	h.open().run()
+	h.greeted().talk(`
+		C: AUTH PLAIN AGFubgB3cm9uZw==
 		S: 535 5.7.8 Authentication failed
-		C: AUTH PLAIN AGV2ZQBzZWNyZXQ=
-		S: 235 2.0.0 Authentication succeeded`)
+		C: AUTH PLAIN AGV2ZQB3cm9uZw==
+		S: 535 5.7.8 Authentication failed
+		C: AUTH PLAIN AGFubgBzZWNyZXQ=
+		S: 421 4.7.0 Too many authentication failures from your network, try again later
+		S: EOF`)
+	var logins []string
+	for _, r := range h.observer.AllRefused() {
+		logins = append(logins, r.Stage+" "+r.Login)
+	}
+	if want := []string{"auth ann", "auth eve", "auth ann"}; !slices.Equal(logins, want) {
+		t.Errorf("refusals %q, want %q", logins, want)
+	}
+}
+
+// Without TLS there is no AUTH, not even on loopback, where that is configured.
+func authNever(t *testing.T) {
+	h := withUsers(t, inbound.AuthRequired)
+	h.options.Listeners[0].AuthInsecure = inbound.AuthNever
+	h.open().run()
+	h.greeted().talk(`
+		C: AUTH PLAIN AGFubgBzZWNyZXQ=
+		S: 538 5.7.11 Encryption required for authentication`)
+}
+
+// The From field is the user's, where that is configured; without one it is not missed here.
+func authFrom(t *testing.T) {
+	h := withUsers(t, inbound.AuthRequired)
+	h.options.Users.FromHeader = true
+	h.open().run()
+	c := h.greeted()
+	c.talk("C: AUTH PLAIN AGJvYgBzZWNyZXQ=\nS: 235 2.0.0 Authentication succeeded")
+	for _, test := range []struct{ header, want string }{
+		{"From: Bob <BOB@example.com>", "250"},
+		{"From: =?utf-8?q?B=C3=B6b?= <any@shop.example>, bob@example.com", "250"},
+		{"Subject: no From", "250"},
+		{"From: ann@example.com", "550 5.7.1 From address not allowed for this user"},
+		{"From: bob@example.com\r\nFrom: ann@example.com", "550"},
+		{"From: bob@example.com, ann@example.com", "550"},
+		{"from : ann@example.com", "550"},
+		{"From:\r\n ann@example.com", "550"},
+		{"From: bob@example.com <ann@example.com>", "550"},
+		{"From: undisclosed", "550"},
+	} {
+		c.send("MAIL FROM:<bob@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n")
+		c.codes("250", "250", "354")
+		c.send(test.header + "\r\n\r\nHello\r\n.\r\n")
+		if got := c.reply(); !strings.HasPrefix(got, test.want) {
+			t.Errorf("%q: got %q, want %s", test.header, got, test.want)
+		}
+	}
+}
+
+// Rates and quotas are the user's, over all sessions, and never a permanent refusal.
+func authRates(t *testing.T) {
+	h := withUsers(t, inbound.AuthRequired)
+	text, err := os.ReadFile(h.options.Users.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, h.options.Users.File, strings.ReplaceAll(string(text), ":bob@example.com", ":rate=2/1h,quota=2,bob@example.com"))
+	h.open().run()
+	for _, want := range []string{"250 250 250 452", "250 452 452 452", "450 503 503 503"} {
+		c := h.greeted()
+		c.send("AUTH PLAIN AGJvYgBzZWNyZXQ=\r\n")
+		c.codes("235")
+		c.send("MAIL FROM:<bob@example.com>\r\nRCPT TO:<b@example.org>\r\nRCPT TO:<c@example.org>\r\nRCPT TO:<d@example.org>\r\n")
+		var got []string
+		for range 4 {
+			got = append(got, c.reply()[:3])
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("got %v, want %s", got, want)
+		}
+	}
 }

@@ -61,7 +61,7 @@ func (s *session) extensions() []string {
 	if s.origin.TLS != "" {
 		lines = append(lines, "REQUIRETLS")
 	}
-	if mechanisms := s.AuthMechanisms(); len(mechanisms) > 0 {
+	if mechanisms := s.mechanisms(); len(mechanisms) > 0 {
 		lines = append(lines, "AUTH "+strings.Join(mechanisms, " "))
 	}
 	return lines

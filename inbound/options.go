@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"postrider/inbound/auth"
 	"postrider/relay"
 )
 
@@ -17,11 +18,12 @@ type Options struct {
 	// Hostname is our name in the greeting.
 	Hostname  string
 	Listeners []Listener
-	Users     UsersOptions
-	Limits    Limits
-	Receiver  *relay.Receiver
-	Observer  relay.Observer
-	Now       func() time.Time
+	// Users may authenticate; its Fault and Now are the server's.
+	Users    auth.Options
+	Limits   Limits
+	Receiver *relay.Receiver
+	Observer relay.Observer
+	Now      func() time.Time
 	// Grace is how long a message that is being received may take to its end after Run's
 	// context has ended. 30 s by default.
 	Grace time.Duration
@@ -35,7 +37,9 @@ type Listener struct {
 	Address string
 	TLS     TLSOptions
 	Auth    AuthMode
-	Limits  Limits
+	// AuthInsecure says where AUTH is to be had without TLS.
+	AuthInsecure AuthInsecure
+	Limits       Limits
 }
 
 // TLSMode says when a listener's sessions are encrypted.
@@ -64,13 +68,6 @@ const (
 	AuthOptional AuthMode = "optional"
 	AuthRequired AuthMode = "required"
 )
-
-// UsersOptions name the users that may authenticate.
-type UsersOptions struct {
-	// File has a line "name:bcrypt[:allowed senders]" for each user. A change of the file is
-	// noticed at the next AUTH.
-	File string
-}
 
 // Limits bound what clients can take from us. A zero limit means its default.
 type Limits struct {
@@ -144,7 +141,7 @@ func (o Options) Validate() error {
 		}
 	}
 	if slices.ContainsFunc(o.Listeners, Listener.authenticates) {
-		_, err := newUsers(o.Users.File)
+		_, err := auth.New(o.Users)
 		faults = append(faults, err)
 	}
 	return errors.Join(faults...)
@@ -180,6 +177,11 @@ func (l Listener) validate() error {
 	case "", AuthOff, AuthOptional, AuthRequired:
 	default:
 		faults = append(faults, fmt.Errorf("auth mode %q: must be off, optional or required", l.Auth))
+	}
+	switch l.AuthInsecure {
+	case "", AuthLoopback, AuthNever:
+	default:
+		faults = append(faults, fmt.Errorf("insecure auth %q: must be loopback or never", l.AuthInsecure))
 	}
 	_, err := l.TLS.config()
 	return errors.Join(append(faults, err)...)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postrider/inbound"
+	"postrider/inbound/auth"
 )
 
 func TestValidate(t *testing.T) {
@@ -21,7 +22,7 @@ func TestValidate(t *testing.T) {
 			{Name: "e", Address: ":25", Auth: inbound.AuthRequired},
 		},
 		Limits: inbound.Limits{CommandLength: 100, Idle: -time.Second},
-		Users:  inbound.UsersOptions{File: "/missing.users"},
+		Users:  auth.Options{File: "/missing.users"},
 	}
 	err := o.Validate()
 	if err == nil {

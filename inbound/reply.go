@@ -46,11 +46,8 @@ var (
 	replyMechanism     = relay.Reply{Code: 504, Enhanced: relay.EnhancedCode{5, 5, 4}, Text: "Authentication mechanism not supported"}
 	replyNeedAuth      = relay.Reply{Code: 530, Enhanced: relay.EnhancedCode{5, 7, 0}, Text: "Authentication required"}
 	replyRequireTLS    = relay.Reply{Code: 530, Enhanced: relay.EnhancedCode{5, 7, 10}, Text: "REQUIRETLS is for TLS sessions only"}
-	replyCredentials   = relay.Reply{Code: 535, Enhanced: relay.EnhancedCode{5, 7, 8}, Text: "Authentication failed"}
 	replyNeedTLS       = relay.Reply{Code: 538, Enhanced: relay.EnhancedCode{5, 7, 11}, Text: "Encryption required for authentication"}
-	replyUsers         = relay.Reply{Code: 454, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Temporary authentication failure"}
 	replyNotASCII      = relay.Reply{Code: 553, Enhanced: relay.EnhancedCode{5, 6, 7}, Text: "Address needs SMTPUTF8"}
-	replyForeign       = relay.Reply{Code: 553, Enhanced: relay.EnhancedCode{5, 7, 1}, Text: "Sender address not allowed for this user"}
 	replyPipelining    = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 0}, Text: "Improper command pipelining"}
 	replyEarly         = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 0}, Text: "Client spoke before the greeting"}
 	replyNoValidRcpt   = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "No valid recipients"}

@@ -8,12 +8,14 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"postrider/inbound/auth"
 )
 
 // Server takes SMTP sessions at its listeners.
 type Server struct {
 	options Options
-	users   *users // nil where no listener authenticates
+	users   *auth.Authority // nil where no listener authenticates
 	roster  *roster
 	doors   []*door
 	// sessions are waited for by Run.
@@ -48,13 +50,15 @@ func prepare(options Options) (*Server, error) {
 	options = options.withDefaults()
 	s := &Server{options: options, roster: newRoster(options.Limits)}
 	s.ctx, s.end = context.WithCancel(context.Background())
-	return s, s.loadUsers()
+	return s, s.openUsers()
 }
 
-// loadUsers reads the users file if a listener has a use for it.
-func (s *Server) loadUsers() (err error) {
+// openUsers does so if a listener has a use for them.
+func (s *Server) openUsers() (err error) {
 	if slices.ContainsFunc(s.options.Listeners, Listener.authenticates) {
-		s.users, err = newUsers(s.options.Users.File)
+		o := s.options.Users
+		o.Fault, o.Now = s.options.Observer.Faulted, s.options.Now
+		s.users, err = auth.New(o)
 	}
 	return err
 }
@@ -98,6 +102,9 @@ func (s *Server) Run(ctx context.Context) error {
 		<-ended
 	}
 	s.drain()
+	if s.users != nil {
+		failed = append(failed, s.users.Close())
+	}
 	return errors.Join(failed...)
 }
 

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"postrider/inbound/auth"
 	"postrider/relay"
 )
 
@@ -30,8 +31,8 @@ type session struct {
 
 	greeted bool
 	esmtp   bool
-	// senders are those that the user may send as.
-	senders senders
+	// identity is the user who has authenticated.
+	identity *auth.Identity
 	// exchange says that the next line belongs to an AUTH exchange.
 	exchange bool
 	// errors counts commands refused since the last message.
@@ -52,10 +53,12 @@ type session struct {
 func newSession(conn net.Conn, d *door) *session {
 	s := d.server
 	origin := &relay.Origin{Listener: d.options.Name, Client: clientOf(conn), Protocol: "SMTP"}
-	return &session{
+	opened := &session{
 		wire: newWire(conn, d.options.Limits, s.options.Now), ctx: s.ctx, server: s,
-		listener: d.options, tls: d.tls, origin: origin, transaction: s.options.Receiver.Begin(origin),
+		listener: d.options, tls: d.tls, origin: origin,
 	}
+	opened.transaction = s.options.Receiver.BeginWith(origin, relay.Handling{Screen: opened.screen})
+	return opened
 }
 
 func clientOf(conn net.Conn) netip.Addr {

@@ -40,10 +40,7 @@ func (s *session) permit() *relay.Reply {
 	if s.listener.Auth == AuthRequired && s.origin.User == "" {
 		return &replyNeedAuth
 	}
-	if !s.senders.allow(s.mail.envelope.Sender) {
-		return &replyForeign
-	}
-	return nil
+	return s.server.users.Mail(s.identity, s.mail.envelope.Sender)
 }
 
 // rcptTo is RCPT. A refused recipient beside an accepted one is not counted as an error: a
@@ -58,7 +55,7 @@ func (s *session) rcptTo(argument string) *relay.Reply {
 		s.refused++
 		return reply
 	}
-	if reply := s.transaction.Rcpt(s.ctx, rcpt); reply != nil {
+	if reply := s.admitRcpt(rcpt); reply != nil {
 		s.refused++
 		if s.accepted > 0 {
 			s.errors--
@@ -67,6 +64,17 @@ func (s *session) rcptTo(argument string) *relay.Reply {
 	}
 	s.accepted++
 	return &replyRecipientOk
+}
+
+// admitRcpt asks the user's quota first.
+func (s *session) admitRcpt(rcpt relay.Recipient) *relay.Reply {
+	if reply := s.server.users.Rcpt(s.identity); reply != nil {
+		s.server.options.Observer.Refused(relay.Refused{
+			Origin: s.origin, Stage: "rcpt", Sender: s.mail.envelope.Sender, Recipient: rcpt.Address, Reply: reply,
+		})
+		return reply
+	}
+	return s.transaction.Rcpt(s.ctx, rcpt)
 }
 
 // complete says whether a message can follow.

@@ -61,6 +61,7 @@ func walls() map[string]wall {
 func testWalls() map[string]wall {
 	return map[string]wall{
 		"*":           {[]string{"relay/relaytest"}, nil, "an adapter's tests use the conformance suites and fakes, never another adapter"},
+		"inbound":     {nil, []string{"github.com/xdg-go/scram"}, "a client that others have written"},
 		"outbound":    {[]string{"outbound/outboundtest"}, nil, "an adapter's own test peers"},
 		"integration": {[]string{"integration", "outbound/outboundtest"}, nil, "scripted peers are peers like Postfix"},
 	}
