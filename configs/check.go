@@ -21,6 +21,7 @@ func (f *file) check(r *report) {
 	f.checkListeners(r)
 	f.checkNumbers(r)
 	f.checkDNS(r)
+	f.Retry.checkClasses(r)
 	for i := range f.Routes {
 		f.Routes[i].check(r, fmt.Sprintf("routes[%d]", i))
 	}
@@ -78,14 +79,33 @@ func (r *route) check(rep *report, path string) {
 			rep.fault(fmt.Sprintf("%s.hosts[%d]", path, i), "%q: %s", host, err)
 		}
 	}
-	if r.Auth == (auth{}) {
-		return
+	for _, n := range []struct {
+		key   string
+		value int
+	}{{"connections", r.Connections}, {"messages_per_connection", r.MessagesPerConnection}} {
+		if n.value < 0 {
+			rep.fault(path+"."+n.key, "%d is less than 1", n.value)
+		}
+	}
+	if r.Auth != (credentials{}) {
+		r.checkAuth(rep, path)
+	}
+}
+
+// checkAuth looks at the credentials, and whether they are safe on their way.
+func (r *route) checkAuth(rep *report, path string) {
+	invalid := flatten(r.Auth.compose().Validate())
+	for _, err := range invalid {
+		for _, err := range flatten(err) {
+			rep.fault(path+".auth", "%s", err)
+		}
 	}
 	switch {
+	case len(invalid) > 0:
 	case r.MX:
 		rep.fault(path+".auth", "credentials are for hosts, not for mx")
-	case r.Auth.User == "" || r.Auth.Password == "":
-		rep.fault(path+".auth", "needs a user and a password")
+	case r.Auth.Password == "" && r.Auth.OAuth2 == nil:
+		rep.fault(path+".auth", "needs a user and a password, or oauth2")
 	case r.level() != outbound.TLSVerify && !r.Auth.Plain && r.leaves():
 		rep.fault(path+".tls", "credentials are sent over verified TLS only: set tls: verify, or plain: true in auth to send them all the same")
 	}

@@ -82,7 +82,7 @@ func (f *file) composeDelivery(c *Config) {
 	c.Scheduler = relay.SchedulerOptions{
 		Hostname: f.Hostname,
 		Retry: relay.Retry{
-			First: time.Duration(f.Retry.First), Factor: f.Retry.Factor, Max: time.Duration(f.Retry.Max),
+			First: time.Duration(f.Retry.First), Factor: f.Retry.Factor, Max: time.Duration(f.Retry.Max), Classes: f.Retry.composeClasses(),
 			MaxAge: time.Duration(f.Retry.MaxAge), WarnAfter: time.Duration(f.Retry.WarnAfter),
 		},
 		Connections: d.Connections, ConnectionsTotal: d.ConnectionsTotal,
@@ -95,12 +95,27 @@ func (f *file) composeDelivery(c *Config) {
 }
 
 func (r *route) compose() outbound.Route {
-	composed := outbound.Route{Name: r.Name, MX: r.MX, Hosts: r.Hosts, TLS: r.level()}
-	if r.Auth != (auth{}) {
-		composed.Auth = &outbound.Credentials{User: r.Auth.User, Password: r.Auth.Password}
+	composed := outbound.Route{
+		Name: r.Name, MX: r.MX, Hosts: r.Hosts, TLS: r.level(),
+		Connections: r.Connections, MessagesPerConnection: r.MessagesPerConnection,
+	}
+	if r.Auth != (credentials{}) {
+		composed.Auth = r.Auth.compose()
 		composed.PlainAuth = r.Auth.Plain
 	}
 	return composed
+}
+
+func (a *credentials) compose() *outbound.Credentials {
+	c := &outbound.Credentials{User: a.User, Password: a.Password, Mechanism: a.Mechanism}
+	if o := a.OAuth2; o != nil {
+		c.OAuth = &outbound.OAuth{
+			Provider: o.Provider, Tenant: o.Tenant, ClientID: o.ClientID, ClientSecret: o.ClientSecret,
+			TokenFile: string(o.TokenFile), KeyFile: string(o.KeyFile),
+			TokenURL: o.TokenURL, DeviceURL: o.DeviceURL, AuthURL: o.AuthURL, Scopes: o.Scopes,
+		}
+	}
+	return c
 }
 
 // level is the route's TLS level. Credentials are for the host that the certificate names
@@ -109,7 +124,7 @@ func (r *route) level() outbound.TLSLevel {
 	switch {
 	case r.TLS != nil:
 		return *r.TLS
-	case r.Auth != (auth{}) && !r.Auth.Plain && r.leaves():
+	case r.Auth != (credentials{}) && !r.Auth.Plain && r.leaves():
 		return outbound.TLSVerify
 	}
 	return outbound.TLSMay

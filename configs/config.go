@@ -82,6 +82,7 @@ func load(name string, text []byte, o Overrides) (*Config, error) {
 	d := decoder{report: r, secrets: secrets{dir: filepath.Dir(name), lookupEnv: o.LookupEnv}}
 	d.decode(text, f)
 	o.apply(f, r)
+	f.applyPresets(r)
 	f.check(r)
 	c := f.compose()
 	c.check(r)

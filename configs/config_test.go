@@ -99,7 +99,7 @@ func TestExamples(t *testing.T) {
 				t.Fatal(err)
 			}
 			copied := write(t, filepath.Join(household(t), filepath.Base(name)), string(text))
-			c, err := configs.Load(copied, configs.Overrides{LookupEnv: env("CORP_PASSWORD", "x")})
+			c, err := configs.Load(copied, configs.Overrides{LookupEnv: env("CORP_PASSWORD", "x", "M365_SECRET", "y")})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -60,18 +60,36 @@ type dns struct {
 }
 
 type route struct {
-	Name  string             `yaml:"name"`
-	When  string             `yaml:"when"`
-	MX    bool               `yaml:"mx"`
-	Hosts []string           `yaml:"hosts"`
-	TLS   *outbound.TLSLevel `yaml:"tls"`
-	Auth  auth               `yaml:"auth"`
+	Name                  string             `yaml:"name"`
+	When                  string             `yaml:"when"`
+	MX                    bool               `yaml:"mx"`
+	Preset                string             `yaml:"preset"`
+	Hosts                 []string           `yaml:"hosts"`
+	TLS                   *outbound.TLSLevel `yaml:"tls"`
+	Auth                  credentials        `yaml:"auth"`
+	Connections           int                `yaml:"connections"`
+	MessagesPerConnection int                `yaml:"messages_per_connection"`
 }
 
-type auth struct {
-	User     string `yaml:"user"`
-	Password string `yaml:"password"`
-	Plain    bool   `yaml:"plain"`
+type credentials struct {
+	User      string `yaml:"user"`
+	Password  string `yaml:"password"`
+	OAuth2    *oauth `yaml:"oauth2"`
+	Mechanism string `yaml:"mechanism"`
+	Plain     bool   `yaml:"plain"`
+}
+
+type oauth struct {
+	Provider     string   `yaml:"provider"`
+	Tenant       string   `yaml:"tenant"`
+	ClientID     string   `yaml:"client_id"`
+	ClientSecret string   `yaml:"client_secret"`
+	TokenFile    path     `yaml:"token_file"`
+	KeyFile      path     `yaml:"key_file"`
+	TokenURL     string   `yaml:"token_url"`
+	DeviceURL    string   `yaml:"device_url"`
+	AuthURL      string   `yaml:"auth_url"`
+	Scopes       []string `yaml:"scopes"`
 }
 
 type rule struct {
@@ -93,6 +111,7 @@ type retry struct {
 	First     duration `yaml:"first"`
 	Factor    float64  `yaml:"factor"`
 	Max       duration `yaml:"max"`
+	Classes   []class  `yaml:"classes"`
 	MaxAge    duration `yaml:"max_age"`
 	WarnAfter duration `yaml:"warn_after"`
 }
@@ -127,7 +146,7 @@ func defaults() *file {
 		},
 		Routes: []route{{Name: "internet", MX: true}},
 		Retry: retry{
-			First: duration(r.First), Factor: r.Factor, Max: duration(r.Max),
+			First: duration(r.First), Factor: r.Factor, Max: duration(r.Max), Classes: defaultClasses(),
 			MaxAge: duration(r.MaxAge), WarnAfter: duration(r.WarnAfter),
 		},
 		Delivery: delivery{

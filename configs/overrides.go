@@ -112,7 +112,7 @@ func (o *Overrides) applyRelay(f *file, r *report) {
 		if err != nil {
 			r.flag("routes[0].auth.password", "--relay-password-file: %s", err)
 		}
-		relay.Auth = auth{User: o.RelayUser, Password: password}
+		relay.Auth = credentials{User: o.RelayUser, Password: password}
 	}
 	f.Routes = []route{relay}
 }

@@ -89,7 +89,7 @@ func TestReferenceDefaults(t *testing.T) {
 		"min_free":      {f.Limits.MinFree, size(256 << 20)},
 		"warn_after":    {f.Retry.WarnAfter, duration(4 * time.Hour)},
 		"max_age":       {f.Retry.MaxAge, duration(120 * time.Hour)},
-		"empty auth":    {f.Routes[len(f.Routes)-1].Auth, auth{}},
+		"empty auth":    {f.Routes[len(f.Routes)-1].Auth, credentials{}},
 		"plain":         {f.Routes[0].Auth.Plain, false},
 		"empty message": {f.Limits.MessageSize, size(50_000_000)},
 	} {

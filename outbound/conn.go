@@ -65,6 +65,9 @@ func (c *conn) Usable() bool {
 // mostMessages is how many messages the connection may carry.
 func (c *conn) mostMessages() int {
 	limit := c.t.o.MessagesPerConnection
+	if m := c.route.MessagesPerConnection; m > 0 {
+		limit = min(limit, m)
+	}
 	if m := c.features.maxMessages; m > 0 {
 		limit = min(limit, m)
 	}

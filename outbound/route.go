@@ -31,6 +31,9 @@ type Route struct {
 	PlainAuth bool
 	// Connections is the most connections to one site; 0 leaves it to the scheduler.
 	Connections int
+	// MessagesPerConnection is the most messages that one connection carries; 0 means no
+	// limit but that of the Options.
+	MessagesPerConnection int
 }
 
 // TLSLevel is what a route asks of the encryption of a session (conformance, table TLS).
@@ -87,6 +90,9 @@ func (r *Route) Validate() error {
 		fault("has neither mx nor hosts")
 	case r.MX && r.Auth != nil:
 		fault("has credentials, which are for hosts and not for mx")
+	}
+	if r.Connections < 0 || r.MessagesPerConnection < 0 {
+		fault("has fewer than no connections or messages")
 	}
 	if r.Auth != nil {
 		if err := r.Auth.Validate(); err != nil {

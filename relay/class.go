@@ -3,6 +3,7 @@ package relay
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -52,7 +53,7 @@ func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 func (c *Class) UnmarshalText(text []byte) error {
 	i := slices.Index(classWords[:], string(text))
 	if i < 0 {
-		return fmt.Errorf("%q is not a class of replies: want one of %q", text, classWords[1:])
+		return fmt.Errorf("%q is not a class of replies: want one of %s", text, strings.Join(classWords[1:], ", "))
 	}
 	*c = Class(i)
 	return nil
