@@ -37,7 +37,8 @@ type conn struct {
 	unfit bool
 	// ahead is the transaction whose commands are in flight behind the last message; nil for none.
 	ahead *transaction
-	// dismissed says that the peer has ended the session with 421.
+	// dismissed says that the peer cannot have taken what is still in flight: it has said 421, or
+	// was gone before.
 	dismissed bool
 	// closed says that nothing more must be read or written.
 	closed bool

@@ -166,11 +166,11 @@ type row struct {
 }
 
 // The conformance list, as far as a client can keep it. In other hands: C08, T04's and T06's next
-// host, T07's learning, T18's alarm (scheduler), T14 (nothing here folds a line), T16 (DATA
-// only), T19 (recipients come without duplicates).
+// host, T07's learning, T18's alarm (scheduler), T14 (nothing here folds a line), T19 (recipients
+// come without duplicates).
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for _, rows := range [][]row{hostRows(), sessionRows(), tlsRows(), transactionRows()} {
+	for _, rows := range [][]row{hostRows(), sessionRows(), tlsRows(), transactionRows(), aheadRows(), chunkRows()} {
 		for _, r := range rows {
 			t.Run(r.name, func(t *testing.T) {
 				t.Parallel()

@@ -247,7 +247,7 @@ func (x *transaction) dead(doing string, err error) {
 	x.committed = x.committed && !stale
 	x.lost(doing, err)
 	if stale {
-		x.a.Untried, x.a.Setback = true, false
+		x.a.Untried, x.a.Setback, x.c.dismissed = true, false, true
 	}
 }
 

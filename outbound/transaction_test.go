@@ -319,22 +319,6 @@ func TestRecipientsPerTransaction(t *testing.T) {
 	}
 }
 
-// A warm connection costs two round trips per message: the commands and the text.
-func TestRoundTrips(t *testing.T) {
-	t.Parallel()
-	p := outboundtest.NewPeer(t, outboundtest.Script{})
-	c := dial(t, smart(t, nil, p))
-	deliver(t, c, transfer("x\r\n", "a@to.test"))
-	before := p.Sessions()[0].Turns
-	const n = 10
-	for range n {
-		deliver(t, c, transfer("x\r\n", "a@to.test", "b@to.test"))
-	}
-	if got := p.Sessions()[0].Turns - before; got != 2*n {
-		t.Errorf("%d round trips for %d messages, want %d", got, n, 2*n)
-	}
-}
-
 // brokenBody fails after some bytes.
 type brokenBody struct {
 	io.ReadSeeker

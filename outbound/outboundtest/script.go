@@ -54,6 +54,7 @@ const (
 	DATA     Phase = "DATA"
 	Body     Phase = "body" // the 354 has been sent, nothing of the message has been read
 	Dot      Phase = "dot"  // the message has been read whole
+	BDAT     Phase = "BDAT" // the chunk has been read
 	RSET     Phase = "RSET"
 	NOOP     Phase = "NOOP"
 	QUIT     Phase = "QUIT"

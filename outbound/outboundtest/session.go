@@ -99,13 +99,19 @@ func (s *session) command(line string) bool {
 	case AUTH:
 		return s.auth(line)
 	case MAIL:
-		return s.act(phase, line, "250 2.1.0 Ok", func() { s.mail, s.rcpt, s.to = line, nil, nil })
+		reply := "250 2.1.0 Ok"
+		if s.mail != "" {
+			reply = "503 5.5.1 Nested MAIL"
+		}
+		return s.act(phase, line, reply, func() { s.mail, s.rcpt, s.to = line, nil, nil })
 	case RCPT:
 		return s.act(phase, line, s.rcptReply(), func() {
 			s.rcpt, s.to = append(s.rcpt, line), append(s.to, address(line))
 		})
 	case DATA:
 		return s.data(line)
+	case BDAT:
+		return s.bdat(line)
 	case QUIT:
 		s.peer.update(func() { s.record.Quit = true })
 		s.act(phase, line, "221 2.0.0 Bye", nil)
@@ -123,7 +129,7 @@ func (s *session) command(line string) bool {
 func phaseOf(line string) Phase {
 	verb, _, _ := strings.Cut(line, " ")
 	phase := Phase(strings.ToUpper(verb))
-	known := []Phase{EHLO, HELO, STARTTLS, AUTH, MAIL, RCPT, DATA, RSET, NOOP, QUIT}
+	known := []Phase{EHLO, HELO, STARTTLS, AUTH, MAIL, RCPT, DATA, BDAT, RSET, NOOP, QUIT}
 	if !slices.Contains(known, phase) {
 		return Unknown
 	}

@@ -3,7 +3,9 @@ package outboundtest
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
+	"strings"
 )
 
 func (s *session) data(line string) bool {
@@ -50,13 +52,42 @@ func (s *session) body() bool {
 	}
 	s.peer.update(func() { s.record.Messages++ })
 	defer s.reset()
-	return s.act(Dot, "", "250 2.0.0 Ok: taken", func() {
-		s.peer.update(func() {
-			s.peer.count++
-			if !s.peer.script.Forget {
-				s.peer.messages = append(s.peer.messages, m)
-			}
-		})
+	return s.act(Dot, "", "250 2.0.0 Ok: taken", func() { s.keep(m) })
+}
+
+// bdat reads a chunk, which is the whole message: no client of ours sends several (RFC 3030).
+// A failure leaves the transaction open, as the RFC lets a server do: RSET ends it.
+func (s *session) bdat(line string) bool {
+	var size int64
+	if n, _ := fmt.Sscanf(line, "BDAT %d LAST", &size); n != 1 || !strings.HasSuffix(line, " LAST") {
+		return s.act(BDAT, line, "501 5.5.4 One chunk, and the last", nil)
+	}
+	var body bytes.Buffer
+	if _, err := io.CopyN(&body, s.in, size); err != nil {
+		return false
+	}
+	s.peer.update(func() { s.record.Messages++ })
+	reply := fmt.Sprintf("250 2.0.0 Ok: %d octets taken", size)
+	if len(s.rcpt) == 0 {
+		reply = "503 5.5.1 RCPT first"
+	}
+	m := Message{
+		Session: s.number, Mail: s.mail, Rcpt: s.rcpt, From: address(s.mail), To: s.to,
+		Raw: body.Bytes(), Body: body.Bytes(),
+	}
+	return s.act(BDAT, line, reply, func() {
+		s.reset()
+		s.keep(m)
+	})
+}
+
+// keep records a message that was accepted.
+func (s *session) keep(m Message) {
+	s.peer.update(func() {
+		s.peer.count++
+		if !s.peer.script.Forget {
+			s.peer.messages = append(s.peer.messages, m)
+		}
 	})
 }
 
