@@ -212,7 +212,7 @@ func (a *Authority) Header(id *Identity, from []string) *relay.Reply {
 	for _, p := range parsed {
 		address, err := relay.ParseAddress(p.Address)
 		if err != nil || address.IsNull() || !id.Senders.Allow(address) {
-			return replyFrom.Because(fmt.Errorf("From <%s> is not allowed to user %q", p.Address, id.User))
+			return replyFrom.Because(fmt.Errorf("user %q may not write as <%s>", id.User, p.Address))
 		}
 	}
 	return nil

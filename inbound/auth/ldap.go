@@ -118,10 +118,16 @@ func (d *directory) Authenticate(ctx context.Context, a Attempt) (*Identity, err
 		}
 		conn.Close()
 		// A connection that has rested may be gone; a new one tells.
-		if !used || ctx.Err() != nil || !ldap.IsErrorWithCode(err, ldap.ErrorNetwork) {
+		if !used || ctx.Err() != nil || isAnswer(err) {
 			return nil, fmt.Errorf("users: ldap: %w", err)
 		}
 	}
+}
+
+// isAnswer says whether the error is the directory's, and not that of a broken connection.
+func isAnswer(err error) bool {
+	answer, ok := errors.AsType[*ldap.Error](err)
+	return ok && answer.ResultCode < ldap.ErrorNetwork
 }
 
 // connect returns a connection; used says that it was used before.

@@ -48,8 +48,3 @@ func (r *recent[K, V]) drop(key K) {
 		delete(r.entries, key)
 	}
 }
-
-func (r *recent[K, V]) clear() {
-	r.order.Init()
-	clear(r.entries)
-}
