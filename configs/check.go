@@ -1,11 +1,9 @@
 package configs
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,77 +109,6 @@ func (r *route) checkAuth(rep *report, path string) {
 	}
 }
 
-func (f *file) checkListeners(r *report) {
-	if len(f.Listen) == 0 {
-		r.fault("listen", "at least one listener is needed")
-	}
-	names, addresses := make(map[string]bool), make(map[string]bool)
-	for i := range f.Listen {
-		l, path := &f.Listen[i], fmt.Sprintf("listen[%d]", i)
-		switch {
-		case l.Name == "":
-			r.fault(path+".name", "a name is needed")
-		case names[l.Name]:
-			r.fault(path+".name", "the name %q is taken by another one above", l.Name)
-		}
-		switch {
-		case addresses[l.Address]:
-			r.fault(path+".address", "%s is taken by another listener above", l.Address)
-		case !isAddress(l.Address):
-			r.fault(path+".address", "%q is not an address such as 127.0.0.1:2525, :587 or unix:/run/postrider/smtp.sock", l.Address)
-		}
-		names[l.Name], addresses[l.Address] = true, true
-		l.check(r, path, f.Users.File)
-	}
-}
-
-// check looks at who may use the listener, and how.
-func (l *listen) check(r *report, path string, users path) {
-	if l.Auth != "" {
-		oneOf(r, path+".auth", l.Auth, "off", "optional", "required")
-	}
-	l.TLS.check(r, path+".tls")
-	authenticates := l.Auth == "optional" || l.Auth == "required"
-	switch {
-	case !authenticates && len(l.Allow) == 0:
-		r.fault(path, "nobody may relay here: name networks in allow, or set auth")
-	case authenticates && users == "":
-		r.fault(path+".auth", "needs users: {file: ...}")
-	case authenticates && l.TLS.Cert == "" && !isLocal(l.Address):
-		r.fault(path+".auth", "needs tls: nobody else can authenticate on %s", l.Address)
-	}
-	if authenticates && users != "" {
-		if _, err := os.Stat(string(users)); err != nil {
-			r.fault("users.file", "%s", err)
-		}
-	}
-}
-
-func (t *listenTLS) check(r *report, path string) {
-	if *t == (listenTLS{}) {
-		return
-	}
-	if t.Mode != "" {
-		oneOf(r, path+".mode", t.Mode, "starttls", "implicit")
-	}
-	missing := false
-	for _, part := range []struct{ key, file string }{{"cert", string(t.Cert)}, {"key", string(t.Key)}} {
-		if part.file == "" {
-			r.fault(path+"."+part.key, "a PEM file is needed")
-			missing = true
-		} else if _, err := os.Stat(part.file); err != nil {
-			r.fault(path+"."+part.key, "%s", err)
-			missing = true
-		}
-	}
-	if missing {
-		return
-	}
-	if _, err := tls.LoadX509KeyPair(string(t.Cert), string(t.Key)); err != nil {
-		r.fault(path, "%s with %s: %s", t.Cert, t.Key, err)
-	}
-}
-
 // isAddress accepts host:port, :port and unix:/path.
 func isAddress(text string) bool {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
@@ -213,13 +140,12 @@ func (f *file) checkDNS(r *report) {
 
 // checkNumbers wants what is counted to be at least one, and the retries to make sense.
 func (f *file) checkNumbers(r *report) {
-	l, d, t := &f.Limits, &f.Delivery, &f.Retry
+	d, t := &f.Delivery, &f.Retry
+	f.Limits.check(r, "limits", 1)
 	for _, n := range []struct {
 		path  string
 		value int64
 	}{
-		{"limits.message_size", int64(l.MessageSize)}, {"limits.recipients", int64(l.Recipients)}, {"limits.hops", int64(l.Hops)},
-		{"limits.connections", int64(l.Connections)}, {"limits.connections_per_client", int64(l.ConnectionsPerClient)}, {"limits.idle", int64(l.Idle)},
 		{"delivery.connections", int64(d.Connections)}, {"delivery.connections_total", int64(d.ConnectionsTotal)},
 		{"delivery.idle", int64(d.Idle)}, {"delivery.messages_per_connection", int64(d.MessagesPerConnection)},
 		{"retry.first", int64(t.First)}, {"retry.max_age", int64(t.MaxAge)},

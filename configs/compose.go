@@ -23,10 +23,7 @@ func (f *file) compose() *Config {
 		Inbound: inbound.Options{
 			Hostname: f.Hostname,
 			Users:    f.Users.compose(),
-			Limits: inbound.Limits{
-				MessageSize: int64(l.MessageSize), Recipients: l.Recipients, Connections: l.Connections,
-				ConnectionsPerClient: l.ConnectionsPerClient, Idle: time.Duration(l.Idle),
-			},
+			Limits:   l.compose(),
 		},
 		Policy:   policy.Options{Hostname: f.Hostname, Relay: make(map[string][]netip.Prefix)},
 		Receiver: relay.ReceiverOptions{Hostname: f.Hostname, MessageSize: int64(l.MessageSize), Recipients: l.Recipients, Hops: l.Hops},
@@ -48,25 +45,6 @@ func (f *file) compose() *Config {
 	}
 	f.composeDelivery(c)
 	return c
-}
-
-// composeListeners gives each listener to inbound, and who may relay there to policy.
-func (f *file) composeListeners(c *Config) {
-	for _, l := range f.Listen {
-		c.Inbound.Listeners = append(c.Inbound.Listeners, l.compose())
-		for _, n := range l.Allow {
-			if n.IsValid() { // else it is a fault, and reported
-				c.Policy.Relay[l.Name] = append(c.Policy.Relay[l.Name], n.Prefix)
-			}
-		}
-	}
-}
-
-func (l *listen) compose() inbound.Listener {
-	return inbound.Listener{
-		Name: l.Name, Address: l.Address, Auth: inbound.AuthMode(l.Auth),
-		TLS: inbound.TLSOptions{CertFile: string(l.TLS.Cert), KeyFile: string(l.TLS.Key), Mode: inbound.TLSMode(l.TLS.Mode)},
-	}
 }
 
 // composeDelivery gives the way out its part.

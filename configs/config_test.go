@@ -65,10 +65,12 @@ func household(t testing.TB) string {
 		t.Fatal(err)
 	}
 	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	for _, name := range []string{"tls/key.pem", "keys/example.com.s1.pem", "keys/example.com.rsa1.pem", "keys/example.com.ed1.pem"} {
+	for _, name := range []string{"tls/key.pem", "tls/other.key", "keys/example.com.s1.pem", "keys/example.com.rsa1.pem", "keys/example.com.ed1.pem"} {
 		write(t, filepath.Join(dir, name), key)
 	}
-	write(t, filepath.Join(dir, "tls/cert.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})))
+	for _, name := range []string{"tls/cert.pem", "tls/other.pem", "tls/clients.pem"} {
+		write(t, filepath.Join(dir, name), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})))
+	}
 	write(t, filepath.Join(dir, "users"), "ann:$2a$10$BZBVktk9bnr3mqzm0dmf3OP.W1RrceXK3Pe3DjeL.mD0wE91re83K\n")
 	write(t, filepath.Join(dir, "secrets/provider"), "pass word\n")
 	return dir

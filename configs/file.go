@@ -1,11 +1,8 @@
 package configs
 
 import (
-	"time"
-
 	"postrider/outbound"
 	"postrider/relay"
-	"postrider/spool"
 )
 
 // file is the configuration file, key for key.
@@ -25,32 +22,8 @@ type file struct {
 	Log      logging  `yaml:"log"`
 }
 
-type listen struct {
-	Name    string    `yaml:"name"`
-	Address string    `yaml:"address"`
-	Allow   []network `yaml:"allow"`
-	TLS     listenTLS `yaml:"tls"`
-	Auth    string    `yaml:"auth"`
-}
-
-type listenTLS struct {
-	Cert path   `yaml:"cert"`
-	Key  path   `yaml:"key"`
-	Mode string `yaml:"mode"`
-}
-
 type users struct {
 	File path `yaml:"file"`
-}
-
-type limits struct {
-	MessageSize          size     `yaml:"message_size"`
-	Recipients           int      `yaml:"recipients"`
-	Hops                 int      `yaml:"hops"`
-	Connections          int      `yaml:"connections"`
-	ConnectionsPerClient int      `yaml:"connections_per_client"`
-	Idle                 duration `yaml:"idle"`
-	MinFree              size     `yaml:"min_free"`
 }
 
 type dns struct {
@@ -140,10 +113,7 @@ func defaults() *file {
 	r := relay.DefaultRetry()
 	return &file{
 		Listen: []listen{{Name: "local", Address: "127.0.0.1:2525", Allow: loopback()}},
-		Limits: limits{
-			MessageSize: 50e6, Recipients: relay.DefaultRecipients, Hops: relay.DefaultHops,
-			Connections: 1000, ConnectionsPerClient: 200, Idle: duration(5 * time.Minute), MinFree: spool.DefaultMinFree,
-		},
+		Limits: defaultLimits(),
 		Routes: []route{{Name: "internet", MX: true}},
 		Retry: retry{
 			First: duration(r.First), Factor: r.Factor, Max: duration(r.Max), Classes: defaultClasses(),
@@ -155,13 +125,4 @@ func defaults() *file {
 		},
 		Log: logging{Level: "info", Format: "json"},
 	}
-}
-
-// loopback is who may relay where nobody else was allowed: ourselves.
-func loopback() []network {
-	var allowed [2]network
-	for i, text := range [...]string{"127.0.0.0/8", "::1/128"} {
-		_ = allowed[i].UnmarshalText([]byte(text))
-	}
-	return allowed[:]
 }

@@ -28,34 +28,34 @@ func authMechanisms(t *testing.T) {
 	for _, test := range []struct{ name, script string }{
 		{"PLAIN", `
 			C: AUTH PLAIN AGFubgBzZWNyZXQ=
-			S: 235 2.0.0 Authentication succeeded`},
+			S: 235 2.7.0 Authentication succeeded`},
 		{"PLAIN without initial response", `
 			C: AUTH PLAIN
 			S: 334 
 			C: AGFubgBzZWNyZXQ=
-			S: 235 2.0.0 Authentication succeeded`},
+			S: 235 2.7.0 Authentication succeeded`},
 		{"LOGIN", `
 			C: AUTH login
 			S: 334 VXNlcm5hbWU6
 			C: YW5u
 			S: 334 UGFzc3dvcmQ6
 			C: c2VjcmV0
-			S: 235 2.0.0 Authentication succeeded`},
+			S: 235 2.7.0 Authentication succeeded`},
 		{"LOGIN with an empty initial response, names without padding", `
 			C: AUTH LOGIN =
 			S: 334 VXNlcm5hbWU6
 			C: YW5u
 			S: 334 UGFzc3dvcmQ6
 			C: c2VjcmV0
-			S: 235 2.0.0 Authentication succeeded`},
+			S: 235 2.7.0 Authentication succeeded`},
 		{"PLAIN with an identity", `
 			C: AUTH PLAIN YW5uAGFubgBzZWNyZXQ
-			S: 235 2.0.0 Authentication succeeded`},
+			S: 235 2.7.0 Authentication succeeded`},
 		{"LOGIN with initial response", `
 			C: AUTH LOGIN YW5u
 			S: 334 UGFzc3dvcmQ6
 			C: c2VjcmV0
-			S: 235 2.0.0 Authentication succeeded`},
+			S: 235 2.7.0 Authentication succeeded`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -141,7 +141,7 @@ func authRequired(t *testing.T) {
 		C: RCPT TO:<b@example.org>
 		S: 503 5.5.1 Need MAIL command first
 		C: AUTH PLAIN AGJvYgBzZWNyZXQ=
-		S: 235 2.0.0 Authentication succeeded
+		S: 235 2.7.0 Authentication succeeded
 		C: MAIL FROM:<ann@example.com>
 		S: 553 5.7.1 Sender address not allowed for this user
 		C: MAIL FROM:<Bob@example.com>
@@ -250,7 +250,7 @@ func authSCRAM(t *testing.T) {
 	for _, try := range []struct{ user, password, want string }{
 		{"ann", "wrong", "535 5.7.8 Authentication failed"},
 		{"eve", "secret", "535 5.7.8 Authentication failed"},
-		{"ann", "secret", "235 2.0.0 Authentication succeeded"},
+		{"ann", "secret", "235 2.7.0 Authentication succeeded"},
 	} {
 		if got := c.scram(try.user, try.password); got != try.want {
 			t.Errorf("%s %s: got %q, want %q", try.user, try.password, got, try.want)
@@ -328,7 +328,7 @@ func authFrom(t *testing.T) {
 	h.options.Users.FromHeader = true
 	h.open().run()
 	c := h.greeted()
-	c.talk("C: AUTH PLAIN AGJvYgBzZWNyZXQ=\nS: 235 2.0.0 Authentication succeeded")
+	c.talk("C: AUTH PLAIN AGJvYgBzZWNyZXQ=\nS: 235 2.7.0 Authentication succeeded")
 	for _, test := range []struct{ header, want string }{
 		{"From: Bob <BOB@example.com>", "250"},
 		{"From: =?utf-8?q?B=C3=B6b?= <any@shop.example>, bob@example.com", "250"},

@@ -11,6 +11,9 @@ import (
 // chunk is BDAT (RFC 3030). A refused chunk is swallowed: it follows its command whatever
 // the reply.
 func (s *session) chunk(argument string) *relay.Reply {
+	if !s.listener.offers("CHUNKING") {
+		return s.lastly(&replyUnknown) // what follows is content, or it is not
+	}
 	c := &chunks{s: s}
 	if reply := c.begin(argument); reply != nil {
 		return reply

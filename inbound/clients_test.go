@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	gosmtp "github.com/emersion/go-smtp"
+
 	"postrider/inbound"
+	"postrider/relay"
 )
 
 // TestNetSMTP sends with the standard library's client: STARTTLS, then AUTH.
@@ -92,5 +95,40 @@ func TestSMTPSource(t *testing.T) {
 				t.Errorf("%d messages, want %d", got, test.want)
 			}
 		})
+	}
+}
+
+// TestGoSMTP sends with go-smtp's client, which most programs in Go use: STARTTLS, DSN
+// parameters.
+func TestGoSMTP(t *testing.T) {
+	t.Parallel()
+	h, config := withTLS(t, inbound.TLSStartTLS)
+	c, err := gosmtp.DialStartTLS(h.open().run().addr(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Mail("a@example.com", &gosmtp.MailOptions{Size: 20, Return: gosmtp.DSNReturnHeaders, EnvelopeID: "x+y=z"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Rcpt("b@example.org", &gosmtp.RcptOptions{Notify: []gosmtp.DSNNotify{gosmtp.DSNNotifyDelayed, gosmtp.DSNNotifyFailure}}); err != nil {
+		t.Fatal(err)
+	}
+	w, err := c.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte("Subject: x\r\n\r\n.dot\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Quit(); err != nil {
+		t.Fatal(err)
+	}
+	m := h.spool.all()[0]
+	if e := m.Envelope; m.body != ".dot\r\n" || e.Return != relay.ReturnHeaders || e.EnvelopeID != "x+y=z" || e.Recipients[0].Notify != relay.NotifyDelay|relay.NotifyFailure {
+		t.Errorf("arrived as %q, %+v", m.body, m.Envelope)
 	}
 }

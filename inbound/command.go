@@ -30,7 +30,9 @@ func (s *session) obey(line, verb, argument string) *relay.Reply {
 	case "QUIT":
 		return s.lastly(&replyBye)
 	case "AUTH":
-		return s.auth(argument)
+		return s.login(argument)
+	case "XCLIENT":
+		return s.xclient(argument)
 	case "STARTTLS":
 		return s.upgrade(argument)
 	case "VRFY":
@@ -57,6 +59,18 @@ func isText(line string) bool {
 // command may not stand inside a pipelined group (RFC 2920 section 3.1).
 func (s *session) waits() bool { return s.in.Buffered() == 0 }
 
+// login is AUTH, where it is offered. Who wants to be known by a password is no longer known
+// by a certificate.
+func (s *session) login(argument string) *relay.Reply {
+	if !s.listener.offers("AUTH") {
+		return &replyNoAuth
+	}
+	if s.certified {
+		s.origin.User, s.certified = "", false
+	}
+	return s.auth(argument)
+}
+
 // upgrade is STARTTLS (RFC 3207).
 func (s *session) upgrade(argument string) *relay.Reply {
 	switch {
@@ -64,7 +78,7 @@ func (s *session) upgrade(argument string) *relay.Reply {
 		return &replySyntax
 	case s.origin.TLS != "":
 		return &replyTLSAgain
-	case s.tls == nil:
+	case s.tls == nil || !s.listener.offers("STARTTLS"):
 		return &replyNoTLS
 	case !s.greeted:
 		return &replyNoGreeting
@@ -74,7 +88,7 @@ func (s *session) upgrade(argument string) *relay.Reply {
 		return &replyAgain
 	}
 	s.say(&replyReady)
-	if s.out.Flush() == nil && s.secure() {
+	if s.out.Flush() == nil && s.secure(nil) {
 		s.greeted, s.esmtp, s.origin.Greeting = false, false, ""
 		s.setProtocol()
 	}

@@ -272,7 +272,7 @@ func TestUnixSocket(t *testing.T) {
 	c.codes("220")
 	c.send("EHLO client.example\r\n")
 	c.ehlo()
-	c.talk("C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 235 2.0.0 Authentication succeeded")
+	c.talk("C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 235 2.7.0 Authentication succeeded")
 
 	if _, err := inbound.New(h.options); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("a second server at the socket: %v, want an error that names it", err)

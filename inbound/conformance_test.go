@@ -174,8 +174,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// scenes are what takes more than a script. I08, I09 and I10 are about the content of a
-// message and tested in relay; I23 (PROXY) is not built yet.
+// scenes are what takes more than a script. I08 and I10 are about the content of a message
+// and tested in relay.
 var scenes = []struct {
 	name string
 	run  func(*testing.T)
@@ -184,6 +184,7 @@ var scenes = []struct {
 	{"I01/pipelined behind EHLO", pipelinedBehindEHLO},
 	{"I01/pipelined behind DATA", pipelinedBehindDATA},
 	{"I02/before EHLO", beforeEHLO},
+	{"I03/without a domain", unqualifiedAddresses},
 	{"I04/disk low", diskLow},
 	{"I04/too large while receiving", tooLarge},
 	{"I04/far too large", farTooLarge},
@@ -195,6 +196,8 @@ var scenes = []struct {
 	{"I05/too large", tooLargeChunk},
 	{"I06/smuggling", smuggling},
 	{"I07/line ends", lineEnds},
+	{"I07/strict", strictLineEnds},
+	{"I09/submission", submission},
 	{"I12/long command", longCommand},
 	{"I12/long body lines", longBodyLines},
 	{"I12/errors", manyErrors},
@@ -227,5 +230,10 @@ var scenes = []struct {
 	{"I20/panics", panics},
 	{"I21/queue id", queueID},
 	{"I22/relay denied", relayDenied},
+	{"I23/PROXY", proxyHeaders},
+	{"I23/malformed", malformedProxy},
+	{"I23/from others", proxyFromOthers},
+	{"I23/clients are counted", proxiedClients},
+	{"I23/ahead of a handshake", proxiedTLS},
 	{"I24/accept errors", acceptErrors},
 }

@@ -21,9 +21,11 @@ type client struct {
 // patience bounds every wait of a test: what takes longer is broken.
 const patience = 20 * time.Second
 
-func (h *house) dial() *client {
+func (h *house) dial() *client { return h.dialAt("main") }
+
+func (h *house) dialAt(listener string) *client {
 	h.t.Helper()
-	conn, err := net.Dial("tcp", h.addr())
+	conn, err := net.Dial("tcp", h.server.Addrs()[listener].String())
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -37,9 +39,11 @@ func newClient(t testing.TB, conn net.Conn) *client {
 }
 
 // greeted dials and gets past EHLO.
-func (h *house) greeted() *client {
+func (h *house) greeted() *client { return h.greetedAt("main") }
+
+func (h *house) greetedAt(listener string) *client {
 	h.t.Helper()
-	c := h.dial()
+	c := h.dialAt(listener)
 	c.talk("S: 220 mx.example.com ESMTP Postrider")
 	c.send("EHLO client.example\r\n")
 	c.ehlo()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -26,6 +27,7 @@ type door struct {
 	net.Listener
 	server  *Server
 	options Listener
+	keys    *keyring // nil for TLSNone, as tls is
 	tls     *tls.Config
 	closing sync.Once
 	closed  chan struct{}
@@ -44,9 +46,13 @@ func newDoor(s *Server, l Listener) (*door, error) {
 }
 
 func newDoorAt(bound net.Listener, s *Server, l Listener) (*door, error) {
-	config, err := l.TLS.config()
-	l.Limits = s.options.Limits
-	return &door{Listener: bound, server: s, options: l, tls: config, closed: make(chan struct{})}, err
+	l.Limits = l.Limits.or(s.options.Limits)
+	d := &door{Listener: bound, server: s, options: l, closed: make(chan struct{})}
+	var err error
+	if d.keys, err = s.keepKeyring(l); d.keys != nil {
+		d.tls = d.keys.config(l.Profile)
+	}
+	return d, err
 }
 
 // bind listens. A Unix socket that nobody answers at is left over from a crash and goes.
@@ -107,6 +113,9 @@ func (d *door) rest(wait time.Duration) bool {
 // admit begins a session with the client, or turns it away.
 func (d *door) admit(conn net.Conn) {
 	s := newSession(conn, d)
+	if within(d.options.ProxyProtocol, s.peer) {
+		s.proxied, s.origin.Client = true, netip.Addr{} // whoever it is, it is not the balancer
+	}
 	reply := d.server.roster.enter(s)
 	if reply == nil {
 		d.server.sessions.Go(s.run)

@@ -2,6 +2,7 @@ package inbound
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"postrider/relay"
@@ -13,6 +14,9 @@ func (s *session) hello(verb, name string) *relay.Reply {
 		return s.lastly(&replyPipelining)
 	}
 	name, _, _ = strings.Cut(name, " ")
+	if name == "" && s.listener.Profile == ProfileLegacy {
+		name = "unknown"
+	}
 	if !isName(name) {
 		return &replyName
 	}
@@ -52,8 +56,7 @@ func (s *session) announce() {
 func (s *session) extensions() []string {
 	lines := []string{
 		"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "SMTPUTF8", "DSN",
-		fmt.Sprintf("SIZE %d", s.limits.MessageSize),
-		fmt.Sprintf("LIMITS RCPTMAX=%d", s.limits.Recipients),
+		fmt.Sprintf("SIZE %d", s.limits.MessageSize), s.counts(),
 	}
 	if s.tls != nil && s.origin.TLS == "" {
 		lines = append(lines, "STARTTLS")
@@ -61,8 +64,26 @@ func (s *session) extensions() []string {
 	if s.origin.TLS != "" {
 		lines = append(lines, "REQUIRETLS")
 	}
-	if mechanisms := s.mechanisms(); len(mechanisms) > 0 {
-		lines = append(lines, "AUTH "+strings.Join(mechanisms, " "))
+	if mechanisms := strings.Join(s.mechanisms(), " "); mechanisms != "" {
+		lines = append(lines, "AUTH "+mechanisms)
+		if s.listener.Profile == ProfileLegacy { // a draft's form of it is all that some know
+			lines = append(lines, "AUTH="+mechanisms)
+		}
 	}
-	return lines
+	if s.mayXClient() {
+		lines = append(lines, "XCLIENT "+xclientNames)
+	}
+	return slices.DeleteFunc(lines, func(line string) bool {
+		keyword, _, _ := strings.Cut(strings.ReplaceAll(line, "=", " "), " ")
+		return !s.listener.offers(keyword)
+	})
+}
+
+// counts is the keyword of RFC 9422.
+func (s *session) counts() string {
+	line := fmt.Sprintf("LIMITS RCPTMAX=%d", s.limits.Recipients)
+	if most := s.limits.MessagesPerConnection; most > 0 {
+		line += fmt.Sprintf(" MAILMAX=%d", most)
+	}
+	return line
 }

@@ -3,14 +3,8 @@ package inbound_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -189,36 +183,6 @@ func (d *draft) Commit(_ context.Context, m *relay.Message, _ []relay.Delivery) 
 }
 
 func (d *draft) Discard() {}
-
-// certificate writes a certificate for localhost and returns the options that name it and
-// the configuration of a client that trusts it.
-func certificate(t testing.TB, mode inbound.TLSMode) (inbound.TLSOptions, *tls.Config) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	chain := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(chain)
-	dir := t.TempDir()
-	options := inbound.TLSOptions{CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem"), Mode: mode}
-	write(t, options.CertFile, string(chain))
-	write(t, options.KeyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
-	return options, &tls.Config{RootCAs: roots, ServerName: "localhost"}
-}
 
 func write(t testing.TB, path, text string) {
 	t.Helper()

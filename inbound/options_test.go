@@ -18,7 +18,7 @@ func TestValidate(t *testing.T) {
 			{Name: "a", Address: "unix:", Auth: "sometimes"},
 			{Address: ":25", TLS: inbound.TLSOptions{Mode: "ssl"}},
 			{Name: "c", Address: ":25", TLS: inbound.TLSOptions{Mode: inbound.TLSImplicit}},
-			{Name: "d", Address: ":25", TLS: inbound.TLSOptions{CertFile: "/missing.pem", KeyFile: "/missing.key"}},
+			{Name: "d", Address: ":25", TLS: inbound.TLSOptions{Certificates: []inbound.Certificate{{CertFile: "/missing.pem", KeyFile: "/missing.key"}}}},
 			{Name: "e", Address: ":25", Auth: inbound.AuthRequired},
 		},
 		Limits: inbound.Limits{CommandLength: 100, Idle: -time.Second},

@@ -15,8 +15,16 @@ type mailCommand struct {
 	size int64
 }
 
-// parseMail reads the argument of MAIL (RFC 5321 section 4.1.1.2).
-func parseMail(argument string) (mailCommand, *relay.Reply) {
+// offered says whether all extensions that the parameters use are.
+func (m *mailCommand) offered(offers func(keyword string) bool) bool {
+	e := &m.envelope
+	return (m.size == 0 || offers("SIZE")) && (!e.EightBit || offers("8BITMIME")) && (!e.SMTPUTF8 || offers("SMTPUTF8")) &&
+		(!e.RequireTLS || offers("REQUIRETLS")) && (e.Return == relay.ReturnUnspecified && e.EnvelopeID == "" || offers("DSN"))
+}
+
+// parseMail reads the argument of MAIL (RFC 5321 section 4.1.1.2). Home is the domain of an
+// address without one, "" where that is refused.
+func parseMail(argument, home string) (mailCommand, *relay.Reply) {
 	var m mailCommand
 	text, rest, ok := cutPath(argument, "FROM:")
 	if !ok {
@@ -25,7 +33,7 @@ func parseMail(argument string) (mailCommand, *relay.Reply) {
 	if reply := eachParameter(rest, m.set); reply != nil {
 		return m, reply
 	}
-	sender, reply := parsePath(text, m.envelope.SMTPUTF8, &replySender)
+	sender, reply := parsePath(qualified(text, home), m.envelope.SMTPUTF8, &replySender)
 	m.envelope.Sender = sender
 	return m, reply
 }
@@ -63,7 +71,7 @@ func (m *mailCommand) set(key, value string) *relay.Reply {
 }
 
 // parseRcpt reads the argument of RCPT (RFC 5321 section 4.1.1.3).
-func parseRcpt(argument string, utf8 bool) (relay.Recipient, *relay.Reply) {
+func parseRcpt(argument, home string, utf8 bool) (relay.Recipient, *relay.Reply) {
 	var r recipient
 	text, rest, ok := cutPath(argument, "TO:")
 	if !ok {
@@ -75,7 +83,7 @@ func parseRcpt(argument string, utf8 bool) (relay.Recipient, *relay.Reply) {
 	if reply := eachParameter(rest, r.set); reply != nil {
 		return r.Recipient, reply
 	}
-	address, reply := parsePath(text, utf8, &replyRecipient)
+	address, reply := parsePath(qualified(text, home), utf8, &replyRecipient)
 	r.Address = address
 	return r.Recipient, reply
 }
@@ -145,6 +153,14 @@ func closing(text string) int {
 		}
 	}
 	return -1
+}
+
+// qualified gives a local part by itself the domain. Postmaster needs none.
+func qualified(text, home string) string {
+	if home == "" || text == "" || strings.Contains(text, "@") || strings.EqualFold(text, "postmaster") {
+		return text
+	}
+	return text + "@" + home
 }
 
 func parsePath(text string, mayUTF8 bool, bad *relay.Reply) (relay.Address, *relay.Reply) {

@@ -72,14 +72,14 @@ func FuzzMail(f *testing.F) {
 	f.Add(`from: <@a,@b:"x\" y"@[IPv6:::1]>`)
 	f.Add("FROM:postmaster SMTPUTF8")
 	f.Fuzz(func(t *testing.T, argument string) {
-		m, reply := parseMail(argument)
+		m, reply := parseMail(argument, "")
 		if reply != nil {
 			if reply.Code/100 != 5 {
 				t.Errorf("%q: %s", argument, reply)
 			}
 			return
 		}
-		again, reply := parseMail("FROM:<" + m.envelope.Sender.String() + "> SMTPUTF8")
+		again, reply := parseMail("FROM:<"+m.envelope.Sender.String()+"> SMTPUTF8", "")
 		if reply != nil || again.envelope.Sender != m.envelope.Sender {
 			t.Errorf("%q: %+v does not survive being written: %+v, %v", argument, m.envelope.Sender, again.envelope.Sender, reply)
 		}
@@ -93,7 +93,7 @@ func FuzzRcpt(f *testing.F) {
 	f.Add("TO:<a@example.com> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a+2Bb@example.com", false)
 	f.Add(`TO:<ö@bücher.example> ORCPT=utf-8;\x{F6}@example.com NOTIFY=NEVER`, true)
 	f.Fuzz(func(t *testing.T, argument string, utf8 bool) {
-		r, reply := parseRcpt(argument, utf8)
+		r, reply := parseRcpt(argument, "", utf8)
 		if reply != nil {
 			return
 		}

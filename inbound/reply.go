@@ -11,7 +11,7 @@ import (
 var (
 	replyReady         = relay.Reply{Code: 220, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ready to start TLS"}
 	replyBye           = relay.Reply{Code: 221, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Bye"}
-	replyAuthenticated = relay.Reply{Code: 235, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Authentication succeeded"}
+	replyAuthenticated = relay.Reply{Code: 235, Enhanced: relay.EnhancedCode{2, 7, 0}, Text: "Authentication succeeded"}
 	replyOk            = relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ok"}
 	replyMore          = relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ok, more"}
 	replySenderOk      = relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 1, 0}, Text: "Ok"}
@@ -21,6 +21,9 @@ var (
 	replyTooBusy       = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many connections, try again later"}
 	replyCrowded       = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many connections from your network, try again later"}
 	replyBusyUser      = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many connections of this user, try again later"}
+	replyEnough        = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many messages in this session, connect again"}
+	replyRate          = relay.Reply{Code: 450, Enhanced: relay.EnhancedCode{4, 7, 1}, Text: "Too many messages, try again later"}
+	replyRecipientRate = relay.Reply{Code: 452, Enhanced: relay.EnhancedCode{4, 7, 1}, Text: "Too many recipients, try again later"}
 	replyErrors        = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many errors, closing connection"}
 	replyIdle          = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 4, 2}, Text: "Timeout, closing connection"}
 	replyDraining      = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 3, 2}, Text: "Service shutting down, try again later"}
@@ -47,12 +50,14 @@ var (
 	replyNeedAuth      = relay.Reply{Code: 530, Enhanced: relay.EnhancedCode{5, 7, 0}, Text: "Authentication required"}
 	replyRequireTLS    = relay.Reply{Code: 530, Enhanced: relay.EnhancedCode{5, 7, 10}, Text: "REQUIRETLS is for TLS sessions only"}
 	replyNeedTLS       = relay.Reply{Code: 538, Enhanced: relay.EnhancedCode{5, 7, 11}, Text: "Encryption required for authentication"}
+	replyNoXClient     = relay.Reply{Code: 550, Enhanced: relay.EnhancedCode{5, 7, 0}, Text: "Not allowed to speak for other clients"}
 	replyNotASCII      = relay.Reply{Code: 553, Enhanced: relay.EnhancedCode{5, 6, 7}, Text: "Address needs SMTPUTF8"}
 	replyPipelining    = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 0}, Text: "Improper command pipelining"}
 	replyEarly         = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 0}, Text: "Client spoke before the greeting"}
 	replyNoValidRcpt   = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "No valid recipients"}
 	replyHTTP          = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "This is not an HTTP server"}
 	replyTLSAgain      = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "TLS is active already"}
+	replyProxy         = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 0}, Text: "Malformed PROXY header"}
 	replyHandshake     = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 7, 5}, Text: "TLS handshake failed"}
 	replyParameter     = relay.Reply{Code: 555, Enhanced: relay.EnhancedCode{5, 5, 4}, Text: "Parameter not recognized or not implemented"}
 )

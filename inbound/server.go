@@ -17,6 +17,7 @@ type Server struct {
 	options Options
 	users   *auth.Authority // nil where no listener authenticates
 	roster  *roster
+	meters  *meters
 	doors   []*door
 	// sessions are waited for by Run.
 	sessions sync.WaitGroup
@@ -48,7 +49,7 @@ func prepare(options Options) (*Server, error) {
 		return nil, errors.New("no receiver or no observer")
 	}
 	options = options.withDefaults()
-	s := &Server{options: options, roster: newRoster(options.Limits)}
+	s := &Server{options: options, roster: newRoster(options.Limits), meters: newMeters(options.Now)}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	return s, s.openUsers()
 }

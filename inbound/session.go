@@ -23,20 +23,29 @@ type session struct {
 	ctx         context.Context
 	server      *Server
 	listener    Listener
+	keys        *keyring
 	tls         *tls.Config
 	origin      *relay.Origin
 	transaction *relay.Transaction
 	// place is the session's entry in the roster, which owns it.
 	place place
 
+	// peer is the other end as XCLIENT does not change it. With proxied it is a load
+	// balancer that has yet to name its client.
+	peer    netip.Addr
+	proxied bool
 	greeted bool
 	esmtp   bool
+	// certified says that the user is so by a certificate, not by AUTH.
+	certified bool
 	// identity is the user who has authenticated.
 	identity *auth.Identity
 	// exchange says that the next line belongs to an AUTH exchange.
 	exchange bool
 	// errors counts commands refused since the last message.
 	errors int
+	// messages counts those that were accepted.
+	messages int
 
 	mail mailCommand
 	// begun, accepted and refused describe the transaction: MAIL was accepted, and so many
@@ -55,9 +64,11 @@ func newSession(conn net.Conn, d *door) *session {
 	origin := &relay.Origin{Listener: d.options.Name, Client: clientOf(conn), Protocol: "SMTP"}
 	opened := &session{
 		wire: newWire(conn, d.options.Limits, s.options.Now), ctx: s.ctx, server: s,
-		listener: d.options, tls: d.tls, origin: origin,
+		listener: d.options, keys: d.keys, tls: d.tls, origin: origin, peer: origin.Client,
 	}
-	opened.transaction = s.options.Receiver.BeginWith(origin, relay.Handling{Screen: opened.screen})
+	handling := d.options.handling()
+	handling.Screen = opened.screen
+	opened.transaction = s.options.Receiver.BeginWith(origin, handling)
 	return opened
 }
 
@@ -104,11 +115,15 @@ func (s *session) contained(doing string, do func() *relay.Reply) (reply *relay.
 
 // open does what comes before the first command.
 func (s *session) open() {
+	if s.proxied && !s.unproxy() {
+		return
+	}
 	if s.listener.TLS.mode() == TLSImplicit {
-		if !s.secure() {
+		ahead, _ := s.in.Peek(s.in.Buffered()) // of a handshake that came with a PROXY header
+		if !s.secure(ahead) {
 			return
 		}
-	} else if s.hasInput() {
+	} else if s.hasInput() || !s.waits() {
 		s.end(&replyEarly)
 		return
 	}
@@ -124,17 +139,20 @@ func (s *session) greet() {
 }
 
 // secure runs the TLS handshake. A failed one ends the session without a word: in clear
-// nobody would read it.
-func (s *session) secure() bool {
-	state, err := s.startTLS(s.ctx, s.tls)
+// nobody would read it. Ahead is what has been read of the handshake.
+func (s *session) secure(ahead []byte) bool {
+	state, err := s.startTLS(s.ctx, s.tls, ahead)
 	if err != nil {
 		s.over = true
 		s.observe("connect", replyHandshake.Because(err))
 		return false
 	}
 	s.origin.TLS = describeTLS(state)
+	if user := s.keys.identify(state.PeerCertificates); user != "" {
+		s.origin.User, s.certified = user, true
+	}
 	s.setProtocol()
-	return true
+	return s.settle()
 }
 
 // setProtocol names the protocol as RFC 3848 does.

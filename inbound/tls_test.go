@@ -61,7 +61,7 @@ func startTLS(t *testing.T) {
 	}
 	c.talk("C: STARTTLS\nS: 554 5.5.1 TLS is active already")
 	c.talk(overTLS)
-	c.talk("C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 235 2.0.0 Authentication succeeded")
+	c.talk("C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 235 2.7.0 Authentication succeeded")
 	c.talk(overTLS)
 	for i, protocol := range []string{"ESMTPS", "ESMTPSA"} {
 		m := h.spool.all()[i]
@@ -154,7 +154,7 @@ func authNotInClear(t *testing.T) {
 	if got := c.ehlo(); !slices.Contains(got, "AUTH PLAIN LOGIN") {
 		t.Errorf("over TLS only %v is offered", got)
 	}
-	c.talk("C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 235 2.0.0 Authentication succeeded")
+	c.talk("C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 235 2.7.0 Authentication succeeded")
 }
 
 func TestTLS11Refused(t *testing.T) {

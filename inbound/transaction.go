@@ -15,10 +15,16 @@ func (s *session) mailFrom(argument string) *relay.Reply {
 		return &replyNoGreeting
 	case s.begun:
 		return &replyNested
+	case s.limits.MessagesPerConnection > 0 && s.messages >= s.limits.MessagesPerConnection:
+		s.observe("mail", &replyEnough)
+		return &replyEnough
 	}
-	mail, reply := parseMail(argument)
+	mail, reply := parseMail(argument, s.home())
 	if reply != nil {
 		return reply
+	}
+	if !mail.offered(s.listener.offers) {
+		return &replyParameter
 	}
 	if mail.envelope.RequireTLS && s.origin.TLS == "" {
 		return &replyRequireTLS
@@ -26,6 +32,9 @@ func (s *session) mailFrom(argument string) *relay.Reply {
 	s.mail = mail
 	if reply := s.permit(); reply != nil {
 		s.observe("mail", reply)
+		return reply
+	}
+	if reply := s.meterMessage(); reply != nil {
 		return reply
 	}
 	if reply := s.transaction.Mail(s.ctx, mail.envelope, mail.size); reply != nil {
@@ -50,7 +59,10 @@ func (s *session) rcptTo(argument string) *relay.Reply {
 	if !s.begun {
 		return &replyNoMail
 	}
-	rcpt, reply := parseRcpt(argument, s.mail.envelope.SMTPUTF8)
+	rcpt, reply := parseRcpt(argument, s.home(), s.mail.envelope.SMTPUTF8)
+	if reply == nil && (rcpt.Notify != 0 || rcpt.Original != "") && !s.listener.offers("DSN") {
+		reply = &replyParameter
+	}
 	if reply != nil {
 		s.refused++
 		return reply
@@ -66,12 +78,23 @@ func (s *session) rcptTo(argument string) *relay.Reply {
 	return &replyRecipientOk
 }
 
-// admitRcpt asks the user's quota first.
+// home is the domain of addresses that come without one, "" where these are refused.
+func (s *session) home() string {
+	if s.listener.Profile == ProfileLegacy || s.listener.Submission {
+		return s.server.options.Hostname
+	}
+	return ""
+}
+
+// admitRcpt asks the rates and the user's quota first.
 func (s *session) admitRcpt(rcpt relay.Recipient) *relay.Reply {
 	if reply := s.server.users.Rcpt(s.identity); reply != nil {
 		s.server.options.Observer.Refused(relay.Refused{
 			Origin: s.origin, Stage: "rcpt", Sender: s.mail.envelope.Sender, Recipient: rcpt.Address, Reply: reply,
 		})
+		return reply
+	}
+	if reply := s.meterRecipient(); reply != nil {
 		return reply
 	}
 	return s.transaction.Rcpt(s.ctx, rcpt)
@@ -119,6 +142,7 @@ func (s *session) receive(c content) *relay.Reply {
 		return reply
 	}
 	s.errors = 0
+	s.messages++
 	return relay.NewReply(250, relay.EnhancedCode{2, 0, 0}, "Ok: queued as "+id.String())
 }
 

@@ -2,6 +2,7 @@ package inbound
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -157,9 +158,10 @@ func (p *pace) deadline(now time.Time, l Limits) time.Time {
 }
 
 // startTLS makes the rest of the session encrypted. What the client sent in clear ahead of
-// the handshake is forgotten (RFC 3207 section 4.2). The connection is of no use after an
-// error.
-func (w *wire) startTLS(ctx context.Context, config *tls.Config) (tls.ConnectionState, error) {
+// the handshake is forgotten (RFC 3207 section 4.2), save for what is given as its beginning. The
+// connection is of no use after an error.
+func (w *wire) startTLS(ctx context.Context, config *tls.Config, ahead []byte) (tls.ConnectionState, error) {
+	begun := &resumed{w.raw, bytes.Clone(ahead)}
 	w.in.Reset(source{w})
 	w.until = w.now().Add(min(handshakeTimeout, w.limits.Idle))
 	if err := w.arm(); err != nil {
@@ -168,12 +170,27 @@ func (w *wire) startTLS(ctx context.Context, config *tls.Config) (tls.Connection
 	if err := w.raw.SetWriteDeadline(w.until); err != nil {
 		return tls.ConnectionState{}, err
 	}
-	conn := tls.Server(w.raw, config)
+	conn := tls.Server(begun, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return tls.ConnectionState{}, fmt.Errorf("TLS handshake: %w", err)
 	}
 	w.conn = conn
 	return conn.ConnectionState(), nil
+}
+
+// resumed is a connection of which some has been read ahead.
+type resumed struct {
+	net.Conn
+	ahead []byte
+}
+
+func (r *resumed) Read(p []byte) (int, error) {
+	if len(r.ahead) > 0 {
+		n := copy(p, r.ahead)
+		r.ahead = r.ahead[n:]
+		return n, nil
+	}
+	return r.Conn.Read(p)
 }
 
 // hasInput says whether the client has sent something that is not read yet, without waiting.

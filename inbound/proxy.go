@@ -1,0 +1,51 @@
+package inbound
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+)
+
+// proxyTimeout bounds the wait for a PROXY header, which the load balancer sends at once.
+const proxyTimeout = 10 * time.Second
+
+// unproxy reads the header of the PROXY protocol, version 1 or 2, and makes the session its
+// client's (conformance I23). LOCAL and UNKNOWN mean the balancer itself, as for its
+// health checks. A connection without a proper header is closed without a word: nobody knows
+// whom it would meet.
+func (s *session) unproxy() bool {
+	s.until = s.now().Add(min(proxyTimeout, s.limits.Idle))
+	header, err := proxyproto.Read(s.in)
+	client := s.peer
+	if err == nil && header.Command.IsProxy() {
+		client, err = proxied(header)
+	}
+	if err != nil {
+		s.over = true
+		s.observe("connect", replyProxy.Because(err))
+		return false
+	}
+	s.origin.Client, s.peer = client, client
+	return s.settle()
+}
+
+// proxied is the client that the header names.
+func proxied(h *proxyproto.Header) (netip.Addr, error) {
+	a, ok := h.SourceAddr.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}, proxyproto.ErrUnsupportedAddressFamilyAndProtocol
+	}
+	return a.AddrPort().Addr().Unmap(), nil
+}
+
+// settle counts the session as that of the client it turned out to have.
+func (s *session) settle() bool {
+	reply := s.server.roster.move(s)
+	if reply != nil {
+		s.observe("connect", reply)
+		s.end(reply)
+	}
+	return reply == nil
+}

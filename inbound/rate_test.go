@@ -1,0 +1,66 @@
+package inbound
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"postrider/inbound/auth"
+)
+
+func TestMeters(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeters(time.Now)
+		hourly := claim{meter{name: "ann"}, auth.Rate{N: 3, Per: time.Hour}}
+		want := func(step string, c *claim, ok bool) {
+			t.Helper()
+			if (c == nil) != ok {
+				t.Errorf("%s: over %v", step, c)
+			}
+		}
+		for range 3 {
+			want("all at once", m.take([]claim{hourly}), true)
+		}
+		want("one more", m.take([]claim{hourly}), false)
+		time.Sleep(20*time.Minute - time.Second)
+		want("a little early", m.take([]claim{hourly}), false)
+		time.Sleep(time.Second)
+		want("a third later", m.take([]claim{hourly}), true)
+		want("and no more", m.take([]claim{hourly}), false)
+
+		// What one meter has no room for is not counted on another.
+		other := claim{meter{name: "bob"}, auth.Rate{N: 1, Per: time.Hour}}
+		if c := m.take([]claim{other, hourly}); c == nil || c.meter.name != "ann" {
+			t.Errorf("over %v, want ann", c)
+		}
+		want("bob", m.take([]claim{other}), true)
+		time.Sleep(24 * time.Hour)
+		for range 3 {
+			want("a day later", m.take([]claim{hourly}), true)
+		}
+		want("not more than the rate", m.take([]claim{hourly}), false)
+	})
+}
+
+// TestMetersBound: however many there are, no more are remembered, and none is forgotten
+// before so many others have been seen.
+func TestMetersBound(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1000, 0)
+	m := newMeters(func() time.Time { return now })
+	once := func(name string) bool {
+		return m.take([]claim{{meter{name: name}, auth.Rate{N: 1, Per: time.Hour}}}) == nil
+	}
+	once("first")
+	for i := range 3 * metersKept {
+		once(fmt.Sprint(i))
+		if n := len(m.young) + len(m.old); n > 2*metersKept {
+			t.Fatalf("%d meters", n)
+		}
+		if i == metersKept-2 && once("first") {
+			t.Error("forgotten too early")
+		}
+	}
+}
