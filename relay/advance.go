@@ -1,0 +1,120 @@
+package relay
+
+import "time"
+
+// advance does for the bin what can be done now and sets its alarm for what cannot. It is
+// called after every change to the bin, and holds the rules of its life: deliveries due in
+// the spool are loaded, a destination with deliveries in memory is resolved, a resolved one
+// is served by its pool.
+func (s *Scheduler) advance(b *bin) {
+	if !s.running || s.stopped {
+		return
+	}
+	now := s.o.Now()
+	s.refill(b, now)
+	if b.count > 0 {
+		s.dispatch(b, now)
+	}
+	if b.over() && !b.lingers() {
+		s.remove(b)
+		return
+	}
+	at := s.alarmFor(b, now)
+	s.binAlarms.set(b.alarm, at)
+	s.wakeTimer(at)
+	if p := b.pool; p != nil && p.shut() {
+		s.expectProbe(b, p, now)
+	}
+}
+
+// alarmFor is when the bin is to be looked at again if nothing happens to it before. Zero
+// means that only an event can bring it on.
+func (s *Scheduler) alarmFor(b *bin, now time.Time) time.Time {
+	busy := b.count+b.away > 0
+	switch {
+	case b.count > 0 && b.pool == nil && !b.resolving:
+		return later(now, b.gate.until)
+	case b.refilling || b.probing() && busy:
+		return time.Time{}
+	case !s.hasRoom(b) && busy:
+		return time.Time{}
+	case !s.hasRoom(b):
+		return now.Add(spoolPause)
+	}
+	return b.wake()
+}
+
+// dispatch brings the bin's deliveries to a pool, or its destination to resolution.
+func (s *Scheduler) dispatch(b *bin, now time.Time) {
+	stale := b.site != nil && !b.site.Expires.IsZero() && !now.Before(b.site.Expires)
+	if b.pool != nil && !stale {
+		b.pool.ready.enter(b.place)
+		s.pump(b.pool)
+		return
+	}
+	if b.resolving || !b.gate.probe(now) {
+		return
+	}
+	b.resolving = true
+	crew := &s.resolves
+	if !b.gate.open() {
+		crew = &s.retries
+	}
+	crew.run(func() { s.resolve(b) })
+}
+
+// bin finds or makes the bin of a destination.
+func (s *Scheduler) bin(to Destination) *bin {
+	b := s.bins[to]
+	if b == nil {
+		b = newBin(to)
+		s.bins[to] = b
+	}
+	return b
+}
+
+// remove forgets a bin that is over, and its pool if it was the last.
+func (s *Scheduler) remove(b *bin) {
+	s.binAlarms.set(b.alarm, time.Time{})
+	delete(s.bins, b.to)
+	if p := b.pool; p != nil {
+		p.part(b)
+		s.reap(p)
+	}
+}
+
+// putBack returns a delivery to its bin unchanged: nothing was decided about it.
+func (s *Scheduler) putBack(d Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.bin(d.To)
+	b.pushBack(d)
+	s.memory += footprint(d)
+	s.advance(b)
+}
+
+// giveUp releases a delivery that cannot be handled now. It is read from the spool again.
+func (s *Scheduler) giveUp(d Delivery) {
+	s.o.Spool.Release(d)
+	s.landed(d, d)
+}
+
+// landed says that a delivery came back from a courier or resolver, and what of it, and
+// what besides, is in the spool now.
+func (s *Scheduler) landed(d Delivery, remains ...Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.bin(d.To)
+	b.away = max(b.away-1, 0) // a panic in an observer can make it land twice
+	s.note(remains...)
+	s.advance(b)
+}
+
+// note remembers deliveries that are in the spool, unclaimed.
+func (s *Scheduler) note(ds ...Delivery) {
+	for _, d := range ds {
+		b := s.bin(d.To)
+		b.note(d.Flow, d.Due)
+		s.advance(b)
+	}
+}

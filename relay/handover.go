@@ -1,0 +1,65 @@
+package relay
+
+// reserve decides which of the deliveries about to be committed will be handed over in
+// memory, with their message: those get Claimed set and their room is taken. The others will be read from the
+// spool when their turn comes, as are all of a flow that has a backlog there.
+func (s *Scheduler) reserve(m *Message, ds []Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return
+	}
+	now := s.o.Now()
+	for i := range ds {
+		d := &ds[i]
+		b := s.bin(d.To)
+		f := b.flow(d.Flow)
+		behind := f.refilling || !f.next.IsZero() && !f.next.After(now)
+		if behind || b.probing() || !s.hasRoom(b) {
+			continue
+		}
+		d.Claimed, d.message = true, m
+		f.reserved++
+		b.memory += footprint(*d)
+		s.memory += footprint(*d)
+	}
+}
+
+// unreserve gives the room of a claimed delivery back.
+func (s *Scheduler) unreserve(b *bin, d Delivery) *flow {
+	f := b.flow(d.Flow)
+	f.reserved--
+	b.memory -= footprint(d)
+	s.memory -= footprint(d)
+	return f
+}
+
+// cancel gives back what reserve took, after a commit that failed.
+func (s *Scheduler) cancel(ds []Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range ds {
+		b := s.bin(d.To)
+		if d.Claimed {
+			b.review(s.unreserve(b, d))
+		} else {
+			b.review(b.flow(d.Flow))
+		}
+		s.advance(b)
+	}
+}
+
+// accept takes over the deliveries that have been committed after reserve.
+func (s *Scheduler) accept(ds []Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range ds {
+		b := s.bin(d.To)
+		if d.Claimed {
+			s.push(b, s.unreserve(b, d), d)
+		} else {
+			b.note(d.Flow, d.Due)
+		}
+		s.advance(b)
+	}
+}

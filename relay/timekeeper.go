@@ -1,0 +1,57 @@
+package relay
+
+import (
+	"context"
+	"time"
+)
+
+// keepTime attends to bins and pools when their time has come.
+func (s *Scheduler) keepTime(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.poke:
+		case <-timer.C:
+		}
+		wait := s.ring()
+		timer.Reset(wait)
+	}
+}
+
+// ring attends to all that is due and says how long nothing else will be.
+func (s *Scheduler) ring() time.Duration {
+	const longest = time.Minute
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.o.Now()
+	for a := s.binAlarms.due(now); a != nil; a = s.binAlarms.due(now) {
+		s.advance(a.value)
+	}
+	for a := s.poolAlarms.due(now); a != nil; a = s.poolAlarms.due(now) {
+		s.attend(a.value)
+	}
+	wait := longest
+	if a := s.binAlarms.first(); a != nil {
+		wait = min(wait, a.at.Sub(now))
+	}
+	if a := s.poolAlarms.first(); a != nil {
+		wait = min(wait, a.at.Sub(now))
+	}
+	wait = max(wait, 0)
+	s.asleep = now.Add(wait)
+	return wait
+}
+
+// wakeTimer pokes the timer loop if it would sleep for longer.
+func (s *Scheduler) wakeTimer(at time.Time) {
+	if at.IsZero() || !at.Before(s.asleep) {
+		return
+	}
+	select {
+	case s.poke <- struct{}{}:
+	default:
+	}
+}
