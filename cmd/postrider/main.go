@@ -59,6 +59,7 @@ Nothing is lost if you kill -9 the relay meanwhile and start it again.`,
 		newServeCommand(),
 		newCheckCommand(),
 		newQueueCommand(),
+		newOAuthCommand(),
 		newSinkCommand(),
 		newLoadCommand(),
 	)
