@@ -165,7 +165,7 @@ func (a *answer) identity(user string) (id *Identity, err error) {
 		}
 	}
 	if a.Quota != "" {
-		if id.Quota, err = parseQuota(a.Quota); err != nil {
+		if id.Quota, err = ParseQuota(a.Quota); err != nil {
 			return nil, err
 		}
 	}

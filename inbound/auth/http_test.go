@@ -68,20 +68,22 @@ func TestHTTPAnswers(t *testing.T) {
 		answer http.HandlerFunc
 		want   string
 	}{
-		"yes":         {say(`{"ok": true}`), "ann"},
-		"no":          {say(`{"ok": false}`), no},
-		"nothing":     {say(``), failed},
-		"no ok":       {say(`{"senders": []}`), failed},
-		"null":        {say(`null`), failed},
-		"not JSON":    {say(`OK`), failed},
-		"bad sender":  {say(`{"ok": true, "senders": ["nobody at all"]}`), failed},
-		"bad rate":    {say(`{"ok": true, "rate": "much"}`), failed},
-		"endless":     {say(`{"ok": true, "user": "` + strings.Repeat("x", 100_000)), failed},
-		"401":         {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401); io.WriteString(w, `{"ok": false}`) }, failed},
-		"503":         {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, failed},
-		"redirection": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusTemporaryRedirect) }, failed},
-		"hang up":     {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, failed},
-		"slow":        {func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); <-r.Context().Done() }, failed},
+		"yes":        {say(`{"ok": true}`), "ann"},
+		"no":         {say(`{"ok": false}`), no},
+		"nothing":    {say(``), failed},
+		"no ok":      {say(`{"senders": []}`), failed},
+		"null":       {say(`null`), failed},
+		"not JSON":   {say(`OK`), failed},
+		"bad sender": {say(`{"ok": true, "senders": ["nobody at all"]}`), failed},
+		"bad rate":   {say(`{"ok": true, "rate": "much"}`), failed},
+		"endless":    {say(`{"ok": true, "user": "` + strings.Repeat("x", 100_000)), failed},
+		"401":        {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401); io.WriteString(w, `{"ok": false}`) }, failed},
+		"503":        {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, failed},
+		"redirection": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/again", http.StatusTemporaryRedirect)
+		}, failed},
+		"hang up": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, failed},
+		"slow":    {func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); <-r.Context().Done() }, failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -116,15 +116,15 @@ func (e *Entry) set(option string) (err error) {
 	case "rate":
 		e.Rate, err = ParseRate(value)
 	case "quota":
-		e.Quota, err = parseQuota(value)
+		e.Quota, err = ParseQuota(value)
 	default:
 		err = fmt.Errorf("%q is not a sender, rate=1000/1h or quota=5000", option)
 	}
 	return err
 }
 
-// parseQuota reads a rate; a number alone is for a day.
-func parseQuota(text string) (Rate, error) {
+// ParseQuota reads a rate; a number alone is one a day.
+func ParseQuota(text string) (Rate, error) {
 	if !strings.Contains(text, "/") {
 		text += "/24h"
 	}
