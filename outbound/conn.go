@@ -40,6 +40,11 @@ type conn struct {
 	// dismissed says that the peer cannot have taken what is still in flight: it has said 421, or
 	// was gone before.
 	dismissed bool
+	// others are addresses of other hosts of the site, the best first; visiting says that this
+	// session is with one of them, for one message; fruitless counts visits without a use.
+	others    []remote
+	visiting  bool
+	fruitless int
 	// closed says that nothing more must be read or written.
 	closed bool
 }

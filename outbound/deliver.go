@@ -27,6 +27,8 @@ type delivery struct {
 	// committed says that the end of the message has been sent and its reply is not there yet: the
 	// peer may take it, or have taken it.
 	committed bool
+	// refused are the recipients that another host may take; visited those that one did.
+	refused, visited []int
 }
 
 func newDelivery(c *conn, t relay.Transfer) *delivery {
@@ -44,6 +46,9 @@ func (c *conn) Deliver(ctx context.Context, t relay.Transfer, next func() (relay
 	d.next = next
 	if reply := c.unable(t); reply != nil {
 		d.fault = *reply
+		if reply.Enhanced == replyNeedsUTF8.Enhanced {
+			d.refuse(everyone(t)...)
+		}
 	} else {
 		stop := c.until(ctx)
 		d.run(x)
@@ -57,6 +62,9 @@ func (c *conn) Deliver(ctx context.Context, t relay.Transfer, next func() (relay
 		if d.a.Replies[i].Code == 0 {
 			d.a.Replies[i] = d.fault
 		}
+	}
+	if d.mayVisit() {
+		d.elsewhere(ctx)
 	}
 	c.rested = c.t.o.Now()
 	d.a.Transmit = c.rested.Sub(begun)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"postrider/relay"
 )
@@ -22,9 +23,15 @@ func (t *Transport) Dial(ctx context.Context, site *relay.Site) (relay.Conn, err
 	}
 	var last *relay.Reply
 	var faults []error
-	for _, to := range set.order(t.o.Rand) {
-		c, reply := t.open(ctx, set.route, to)
+	list := set.order(t.o.Rand, t.health.last)
+	for i, to := range list {
+		patience := t.o.Timeouts.Connect
+		if len(list) > 1 && t.health.doubtful(to.addr) {
+			patience = t.o.Timeouts.Doubtful
+		}
+		c, reply := t.open(ctx, set.route, to, patience)
 		if reply == nil {
+			c.others = others(list[i:])
 			return c, nil
 		}
 		last = reply
@@ -43,28 +50,41 @@ func (t *Transport) Dial(ctx context.Context, site *relay.Site) (relay.Conn, err
 	return nil, last
 }
 
-// open connects to one address and gets the session ready for mail.
-func (t *Transport) open(ctx context.Context, r *Route, to remote) (*conn, *relay.Reply) {
-	c, err := t.attempt(ctx, r, to)
+// others are the addresses of hosts other than the first of the list.
+func others(list []remote) []remote {
+	var rest []remote
+	for _, to := range list[1:] {
+		if to.name != list[0].name || to.addr.Port() != list[0].addr.Port() {
+			rest = append(rest, to)
+		}
+	}
+	return rest
+}
+
+// open connects to one address and gets the session ready for mail. Patience bounds the connecting.
+func (t *Transport) open(ctx context.Context, r *Route, to remote, patience time.Duration) (*conn, *relay.Reply) {
+	c, err := t.attempt(ctx, r, to, patience)
 	if errors.Is(err, errPlainInstead) {
 		t.noTLS.remember(to.String())
-		c, err = t.attempt(ctx, r, to)
+		c, err = t.attempt(ctx, r, to, patience)
 	}
 	if err == nil {
+		t.health.pass(to.addr)
 		return c, nil
 	}
 	var reply *relay.Reply
 	if ctx.Err() != nil {
 		return nil, saying(replyStopping, "Stopped while opening a session with %s", to).Because(err)
 	}
+	t.health.fail(to.addr)
 	if !errors.As(err, &reply) {
 		reply = saying(replyNoAnswer, "Cannot open a session with %s for now", to).Because(err)
 	}
 	return nil, reply
 }
 
-func (t *Transport) attempt(ctx context.Context, r *Route, to remote) (*conn, error) {
-	nc, err := t.connect(ctx, to)
+func (t *Transport) attempt(ctx context.Context, r *Route, to remote, patience time.Duration) (*conn, error) {
+	nc, err := t.connect(ctx, to, patience)
 	if err != nil {
 		return nil, saying(replyNoAnswer, "Connect to %s: %s", to, cause(err)).Because(err)
 	}
@@ -82,8 +102,8 @@ func (t *Transport) attempt(ctx context.Context, r *Route, to remote) (*conn, er
 	return c, nil
 }
 
-func (t *Transport) connect(ctx context.Context, to remote) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, t.o.Timeouts.Connect)
+func (t *Transport) connect(ctx context.Context, to remote, patience time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return t.o.Dial(ctx, "tcp", to.addr.String())
 }

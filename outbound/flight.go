@@ -83,12 +83,13 @@ func (x *transaction) readWhole(p []byte) error {
 // follow writes the flight of the next transaction behind the end of this one (RFC 2920
 // section 3.1), if there is one and it can be spared: nothing must be left to do for this
 // message that would have to come first. After BDAT, whose success is not known yet, RSET
-// keeps the two apart whatever becomes of this one (RFC 3030 section 2). A message that cannot
-// be read is left to meet its failure in its own turn.
+// keeps the two apart whatever becomes of this one (RFC 3030 section 2). A peer that waits for
+// the next message must not wait for what another host says about this one. A message that
+// cannot be read is left to meet its failure in its own turn.
 func (x *transaction) follow(b *buffer) {
 	c := x.c
 	spare := x.next != nil && x.pipelined && x.last && len(x.postponed) == 0
-	if !spare || c.unfit || c.messages+1 >= c.mostMessages() || c.t.noAhead.holds(c.remote.String()) {
+	if !spare || x.mayVisit() || c.unfit || c.messages+1 >= c.mostMessages() || c.t.noAhead.holds(c.remote.String()) {
 		return
 	}
 	next := x.next

@@ -55,11 +55,15 @@ func (t *Transport) resolveMX(ctx context.Context, r *Route, domain string) (*re
 	if len(found.hosts) == 0 {
 		return nil, found.why(name, len(list.mxs) == 0)
 	}
+	hosts := t.beforeUs(found.hosts)
+	if len(hosts) == 0 {
+		return nil, saying(replyLoop, "Mail for %s loops back to an address of %s", name, t.o.Hostname)
+	}
 	expires := list.expires
 	if found.expires.Before(expires) {
 		expires = found.expires
 	}
-	set := &hostSet{route: r, hosts: found.hosts}
+	set := &hostSet{route: r, hosts: hosts}
 	return set.site(t.o.Now(), expires), nil
 }
 

@@ -22,6 +22,9 @@ type Options struct {
 	Routes []Route
 	// DNS says how names are looked up for routes by MX.
 	DNS DNSOptions
+	// Listening are the addresses where we take mail ourselves, with their ports; an unspecified
+	// address stands for all of Interfaces. An MX host there is us, whatever its name.
+	Listening []netip.AddrPort
 	// MXPort is the port of hosts that DNS names. Default 25.
 	MXPort int
 	// IdleTimeout is how long a connection may have rested and still be Usable. Closing a
@@ -43,6 +46,8 @@ type Options struct {
 	// HTTP reaches token endpoints. Default: one that honours the proxy of the environment.
 	HTTP *http.Client
 
+	// Interfaces lists the addresses of this machine. Default net.InterfaceAddrs.
+	Interfaces func() ([]net.Addr, error)
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	// Rand returns a number in [0, n) and shuffles hosts of equal preference. It must be
@@ -77,6 +82,9 @@ type DNSOptions struct {
 type Timeouts struct {
 	// Connect bounds opening a connection to one address. Default 30 seconds.
 	Connect time.Duration
+	// Doubtful bounds opening a connection to an address where that failed last time, or that is
+	// asked about what another host refused, while there are others. Default 5 seconds.
+	Doubtful time.Duration
 	// Greeting bounds the wait for the 220. Default 5 minutes.
 	Greeting time.Duration
 	// Hello bounds EHLO, STARTTLS with its handshake, and AUTH, each. Default 5 minutes.
@@ -110,6 +118,9 @@ func (o *Options) setDefaults() {
 	setDefault(&o.DNS.Timeout, 5*time.Second)
 	setDefault(&o.DNS.CacheSize, 10_000)
 	o.Timeouts.setDefaults()
+	if o.Interfaces == nil {
+		o.Interfaces = net.InterfaceAddrs
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -129,6 +140,7 @@ func (o *Options) setDefaults() {
 
 func (t *Timeouts) setDefaults() {
 	setDefault(&t.Connect, 30*time.Second)
+	setDefault(&t.Doubtful, 5*time.Second)
 	setDefault(&t.Greeting, 5*time.Minute)
 	setDefault(&t.Hello, 5*time.Minute)
 	setDefault(&t.Mail, 5*time.Minute)

@@ -64,8 +64,9 @@ func (s *hostSet) site(now, expires time.Time) *relay.Site {
 
 // remote is one address of one host.
 type remote struct {
-	name string
-	addr netip.AddrPort
+	name       string
+	addr       netip.AddrPort
+	preference uint16
 }
 
 // String gives the form that replies and logs show: mx.example[192.0.2.1]:25.
@@ -77,19 +78,25 @@ func (r remote) String() string {
 }
 
 // order lists the addresses that a Dial tries: hosts by preference and shuffled within it
-// (RFC 5321 section 5.1), the address families of a host in turn, and both families among
-// the first maxAddresses where both exist, so that the loss of one is no loss of mail.
-func (s *hostSet) order(rand func(n int) int) []remote {
+// (RFC 5321 section 5.1), the address families of a host in turn, and those that are to be left
+// for last after all the others.
+func (s *hostSet) order(rand func(n int) int, last func(netip.AddrPort) bool) []remote {
 	hosts := slices.Clone(s.hosts)
 	shuffle(hosts, rand)
 	slices.SortStableFunc(hosts, func(a, b hostAddrs) int { return int(a.preference) - int(b.preference) })
-	var list []remote
+	var list, late []remote
 	for _, h := range hosts {
 		for _, addr := range alternate(h.addrs) {
-			list = append(list, remote{h.name, netip.AddrPortFrom(addr, h.port)})
+			to := remote{h.name, netip.AddrPortFrom(addr, h.port), h.preference}
+			if last(to.addr) {
+				late = append(late, to)
+			} else {
+				list = append(list, to)
+			}
 		}
 	}
-	return balance(list)
+	list = choose(list, maxAddresses)
+	return append(list, choose(late, maxAddresses-len(list))...)
 }
 
 func shuffle[T any](list []T, rand func(n int) int) {
@@ -121,19 +128,42 @@ func alternate(addrs []netip.Addr) []netip.Addr {
 	return list
 }
 
-// balance cuts the list to maxAddresses and gives the last place to the other family where
-// it would have none.
-func balance(list []remote) []remote {
-	if len(list) <= maxAddresses {
-		return list
+// choose cuts the list to n addresses, in order: one of each preference as far as there is
+// room, and both families where both exist, so that the loss of one is no loss of mail.
+func choose(list []remote, n int) []remote {
+	if n <= 0 || len(list) <= n {
+		return list[:min(len(list), max(n, 0))]
 	}
-	head, tail := list[:maxAddresses], list[maxAddresses:]
-	family := head[0].addr.Addr().Is4()
-	other := func(r remote) bool { return r.addr.Addr().Is4() != family }
-	if !slices.ContainsFunc(head, other) {
-		if i := slices.IndexFunc(tail, other); i >= 0 {
-			head[maxAddresses-1] = tail[i]
+	chosen := make([]bool, len(list))
+	count := 0
+	take := func(most int, want func(i int) bool) {
+		for i := range list {
+			if count < most && !chosen[i] && want(i) {
+				chosen[i] = true
+				count++
+			}
 		}
 	}
-	return head
+	take(1, func(i int) bool { return true })
+	four := list[0].addr.Addr().Is4()
+	take(n-1, func(i int) bool { return list[i].preference != list[i-1].preference })
+	take(n, func(i int) bool { return list[i].addr.Addr().Is4() != four && !anyOther(list, chosen, four) })
+	take(n, func(int) bool { return true })
+	var short []remote
+	for i, r := range list {
+		if chosen[i] {
+			short = append(short, r)
+		}
+	}
+	return short
+}
+
+// anyOther says whether an address of the other family has been chosen.
+func anyOther(list []remote, chosen []bool, four bool) bool {
+	for i, r := range list {
+		if chosen[i] && r.addr.Addr().Is4() != four {
+			return true
+		}
+	}
+	return false
 }

@@ -112,6 +112,9 @@ func (x *transaction) mail() bool {
 		return false
 	case a.code/100 != 2:
 		x.decide(x.group, a.reply())
+		if a.code/100 == 4 {
+			x.refuse(x.group...)
+		}
 		x.drain()
 		return false
 	}
@@ -178,6 +181,9 @@ func (x *transaction) rcpt() bool {
 			x.postponedReplies = append(x.postponedReplies, a.reply())
 		default:
 			x.a.Replies[i] = a.reply()
+			if a.code/100 == 4 {
+				x.refuse(i)
+			}
 		}
 	}
 	return true
@@ -208,6 +214,9 @@ func (x *transaction) data() bool {
 		return false
 	}
 	x.decide(x.accepted, a.reply())
+	if a.code/100 == 4 {
+		x.refuse(x.accepted...)
+	}
 	return false
 }
 

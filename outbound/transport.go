@@ -18,7 +18,9 @@ type Transport struct {
 	// These are the hosts where encryption, pipelining, BDAT, and commands behind the end of a
 	// message were seen to fail.
 	noTLS, noPipelining, noChunking, noAhead *memory
-	sessions                                 tls.ClientSessionCache
+	// health is that of addresses.
+	health   *health
+	sessions tls.ClientSessionCache
 	// accounts have the access tokens.
 	accounts *accounts
 	// buffers hold what a transaction writes; a resting connection has none.
@@ -48,6 +50,7 @@ func New(o Options) (*Transport, error) {
 		noPipelining: newMemory(o.Now),
 		noChunking:   newMemory(o.Now),
 		noAhead:      newMemory(o.Now),
+		health:       newHealth(o.Now),
 		sessions:     tls.NewLRUClientSessionCache(tlsSessions),
 		accounts:     newAccounts(&o),
 	}

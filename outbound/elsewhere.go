@@ -1,0 +1,108 @@
+package outbound
+
+import (
+	"context"
+
+	"postrider/relay"
+)
+
+const (
+	// maxVisits is how many other hosts one attempt opens a session with, at most.
+	maxVisits = 1
+	// maxFruitless is after how many visits in a row without a use a connection makes no more:
+	// hosts that refuse the same mail for now all do, as with greylisting that they share.
+	maxFruitless = 3
+)
+
+// refuse notes recipients whom this host cannot take, for now or for want of an extension,
+// before anything of the message was sent. Another host may (conformance T04, T06, T12).
+func (d *delivery) refuse(recipients ...int) { d.refused = append(d.refused, recipients...) }
+
+// mayVisit says whether another host is to be asked about the refused.
+func (d *delivery) mayVisit() bool {
+	c := d.c
+	return len(d.refused) > 0 && !c.visiting && c.fruitless < maxFruitless && len(c.others) > 0
+}
+
+// elsewhere asks other hosts of the site about recipients whom this one refused for now. A
+// definite answer counts; otherwise the first host's stands. When this host took nobody and
+// the other one did, the session with that one is the one to go on with.
+func (d *delivery) elsewhere(ctx context.Context) {
+	c := d.c
+	visits := 0
+	for _, to := range c.others {
+		if !d.mayVisit() || visits == maxVisits || ctx.Err() != nil {
+			return
+		}
+		o, _ := c.t.open(ctx, c.route, to, c.t.o.Timeouts.Doubtful)
+		if o == nil {
+			continue
+		}
+		visits++
+		if d.visit(ctx, o) && c.ahead == nil && !d.positive() {
+			d.adopt(o)
+		} else {
+			o.Close()
+		}
+	}
+	if visits == 0 {
+		c.fruitless++
+	}
+}
+
+// visit delivers to the refused over another session and says whether it took anybody.
+func (d *delivery) visit(ctx context.Context, o *conn) (useful bool) {
+	o.visiting = true
+	list := d.refused
+	d.refused = nil
+	t := relay.Transfer{Message: d.t.Message, Body: d.t.Body}
+	for _, i := range list {
+		t.Recipients = append(t.Recipients, d.t.Recipients[i])
+	}
+	a := o.Deliver(ctx, t, nil)
+	d.a.Ambiguous = d.a.Ambiguous || a.Ambiguous
+	for n, i := range list {
+		switch r := a.Replies[n]; {
+		case r.Positive():
+			useful = true
+			d.visited = append(d.visited, i)
+			fallthrough
+		case r.Permanent() || a.Ambiguous:
+			d.a.Replies[i] = r
+		default:
+			d.refused = append(d.refused, i)
+		}
+	}
+	d.c.fruitless++
+	if useful {
+		d.c.fruitless = 0
+	}
+	return useful
+}
+
+// positive says whether the first host took any recipient itself.
+func (d *delivery) positive() bool {
+	n := 0
+	for _, r := range d.a.Replies {
+		if r.Positive() {
+			n++
+		}
+	}
+	return n > len(d.visited)
+}
+
+// adopt goes on with the other session in place of this one.
+func (d *delivery) adopt(o *conn) {
+	c := d.c
+	former := *c
+	others := []remote{former.remote}
+	for _, to := range former.others {
+		if to != o.remote {
+			others = append(others, to)
+		}
+	}
+	*c = *o
+	c.visiting, c.used, c.others = false, true, others
+	d.a.Host, d.a.Addr, d.a.TLS = c.remote.name, c.remote.addr.String(), c.tls
+	former.Close()
+}
