@@ -188,6 +188,8 @@ func (c *courier) carry(l *load) (more bool) {
 	defer l.body.Close()
 	defer c.contain(l.d)
 	began := c.s.o.Now()
+	c.s.begin(l.d.DeliveryID, c.conn, began)
+	defer c.s.end(l.d.DeliveryID)
 	a := c.conn.Deliver(c.s.attempts, l.transfer(), c.lookAhead)
 	c.conclude(l.d, l.m, a, began)
 	return c.conn.Usable() && c.carried < c.s.o.MessagesPerConnection

@@ -73,6 +73,8 @@ type Scheduler struct {
 	poolAlarms  alarms[*pool]
 	memory      int64
 	connections int
+	// underway are the attempts that are being made.
+	underway map[DeliveryID]Underway
 	// blocked are the pools that wait for ConnectionsTotal to have room, resting those with
 	// idle connections, which must yield to them.
 	blocked, resting map[*pool]struct{}
@@ -108,7 +110,7 @@ func NewScheduler(o SchedulerOptions) (*Scheduler, error) {
 	o.BinMemory = cmp.Or(o.BinMemory, defaultBinMemory)
 	s := &Scheduler{
 		o: o, bins: make(map[Destination]*bin), pools: make(map[string]*pool),
-		blocked: make(map[*pool]struct{}), resting: make(map[*pool]struct{}), poke: make(chan struct{}, 1),
+		underway: make(map[DeliveryID]Underway), blocked: make(map[*pool]struct{}), resting: make(map[*pool]struct{}), poke: make(chan struct{}, 1),
 	}
 	s.resolves, s.retries, s.refills = s.crew(resolvesAtOnce), s.crew(retriesAtOnce), s.crew(refillsAtOnce)
 	return s, nil

@@ -713,6 +713,11 @@ func TestOneHangs(t *testing.T) {
 		if got := len(r.delivered()); got != 1980 {
 			t.Errorf("delivered %d, want 1980", got)
 		}
+		left := r.queued(t)
+		u, active := r.scheduler.Underway(left[0].DeliveryID)
+		if !active || u.Host != "peer.test" || time.Since(u.Since) < time.Second {
+			t.Errorf("the attempt that hangs is shown as %+v, %v", u, active)
+		}
 	})
 }
 

@@ -211,8 +211,7 @@ func (s *Server) entry(ctx context.Context, d relay.Delivery) (Entry, error) {
 	if err != nil && !errors.Is(err, relay.ErrNotFound) && !errors.Is(err, relay.ErrCorrupt) {
 		return Entry{}, err
 	}
-	status, _ := s.o.Scheduler.StatusOf(d.To)
-	return entry(d, m, status, s.o.Now()), nil
+	return entry(d, m, s.o.Scheduler, s.o.Now()), nil
 }
 
 func (s *Server) message(w http.ResponseWriter, r *http.Request) {
@@ -237,8 +236,7 @@ func (s *Server) message(w http.ResponseWriter, r *http.Request) {
 	}
 	v := detail(m)
 	for _, d := range ds {
-		status, _ := s.o.Scheduler.StatusOf(d.To)
-		v.Deliveries = append(v.Deliveries, entry(d, m, status, s.o.Now()))
+		v.Deliveries = append(v.Deliveries, entry(d, m, s.o.Scheduler, s.o.Now()))
 	}
 	answer(w, v)
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"time"
 
 	"postrider/relay"
@@ -18,8 +19,8 @@ type Entry struct {
 	Received    time.Time `json:"received"`
 	Attempts    int       `json:"attempts"`
 	Due         time.Time `json:"due"`
-	// State is due, deferred or blocked: blocked mail waits for its destination, deferred
-	// mail for its own next attempt.
+	// State is active, due, deferred or blocked: active mail is being delivered, blocked
+	// mail waits for its destination, deferred mail for its own next attempt.
 	State string `json:"state"`
 	// Reason says in words why the delivery is still here.
 	Reason string `json:"reason"`
@@ -27,6 +28,7 @@ type Entry struct {
 
 // The values of Entry.State.
 const (
+	StateActive   = "active"
 	StateDue      = "due"
 	StateDeferred = "deferred"
 	StateBlocked  = "blocked"
@@ -51,12 +53,12 @@ type Detail struct {
 }
 
 // entry describes a delivery. m is nil when the message cannot be read.
-func entry(d relay.Delivery, m *relay.Message, bin relay.BinStatus, now time.Time) Entry {
+func entry(d relay.Delivery, m *relay.Message, s *relay.Scheduler, now time.Time) Entry {
 	e := Entry{
 		ID: d.Message.String(), Part: d.Part, Destination: d.To.String(), Flow: string(d.Flow),
 		Received: d.Message.Time(), Attempts: d.Attempts, Due: d.Due,
 	}
-	e.State, e.Reason = standing(d, bin, now)
+	e.State, e.Reason = standing(d, s, now)
 	if m == nil {
 		e.State, e.Reason = StateDamaged, "the message cannot be read"
 		return e
@@ -69,8 +71,13 @@ func entry(d relay.Delivery, m *relay.Message, bin relay.BinStatus, now time.Tim
 }
 
 // standing says why a delivery is still in the queue.
-func standing(d relay.Delivery, bin relay.BinStatus, now time.Time) (state, reason string) {
+func standing(d relay.Delivery, s *relay.Scheduler, now time.Time) (state, reason string) {
+	bin, _ := s.StatusOf(d.To)
+	attempt, active := s.Underway(d.DeliveryID)
 	switch {
+	case active:
+		took := now.Sub(attempt.Since).Round(time.Second)
+		return StateActive, fmt.Sprintf("being delivered to %s (%s) for %v", attempt.Host, attempt.Addr, took)
 	case bin.Closed:
 		return StateBlocked, bin.Reason.String() + "; next probe " + bin.Until.Format(time.RFC3339)
 	case d.Due.After(now):
