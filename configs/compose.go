@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"net"
 	"net/netip"
 	"path/filepath"
 	"time"
@@ -51,9 +52,10 @@ func (f *file) compose() *Config {
 func (f *file) composeDelivery(c *Config) {
 	d := f.Delivery
 	c.Outbound = outbound.Options{
-		Hostname: f.Hostname,
-		DNS:      outbound.DNSOptions{Servers: f.DNS.Servers, Trusted: f.DNS.Trusted, AllowLoopback: f.DNS.AllowLoopback},
-		MXPort:   d.MXPort, MessagesPerConnection: d.MessagesPerConnection,
+		Hostname:  f.Hostname,
+		DNS:       outbound.DNSOptions{Servers: f.DNS.Servers, Trusted: f.DNS.Trusted, AllowLoopback: f.DNS.AllowLoopback},
+		Listening: f.listening(),
+		MXPort:    d.MXPort, MessagesPerConnection: d.MessagesPerConnection,
 		// The scheduler closes what has rested for delivery.idle; until then it is to be used.
 		IdleTimeout: max(time.Minute, time.Duration(d.Idle)),
 	}
@@ -70,6 +72,25 @@ func (f *file) composeDelivery(c *Config) {
 		c.Policy.Routes = append(c.Policy.Routes, policy.Route{Name: r.Name, When: r.When, MX: r.MX})
 		c.Outbound.Routes = append(c.Outbound.Routes, r.compose())
 	}
+}
+
+// listening are the addresses where we take mail, for the way out to know us by. A socket in the
+// file system is nobody's mail exchange.
+func (f *file) listening() []netip.AddrPort {
+	var all []netip.AddrPort
+	for _, l := range f.Listen {
+		host, port, err := net.SplitHostPort(l.Address)
+		if err != nil {
+			continue
+		}
+		if host == "" {
+			host = netip.IPv6Unspecified().String()
+		}
+		if a, err := netip.ParseAddrPort(net.JoinHostPort(host, port)); err == nil {
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
 func (r *route) compose() outbound.Route {
