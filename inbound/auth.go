@@ -30,7 +30,10 @@ func (s *session) mayAuth() bool {
 		return true
 	}
 	network, _ := s.listener.network()
-	return s.listener.AuthInsecure != AuthNever && (network == "unix" || s.origin.Client.IsLoopback())
+	near := network == "unix" || s.peer.IsLoopback()
+	// Behind a proxy on this host, the way to the proxy counts too.
+	client := s.origin.Client
+	return s.listener.AuthInsecure != AuthNever && near && (!client.IsValid() || client.IsLoopback())
 }
 
 // mechanisms is what EHLO offers.

@@ -1,6 +1,7 @@
 package inbound
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -92,18 +93,28 @@ func (s *session) claims(what string, client, user, sender auth.Rate) []claim {
 	return claims
 }
 
+// own is what the session's user has been given; it comes before what all users have.
+func (s *session) own() auth.Identity {
+	if s.identity == nil {
+		return auth.Identity{}
+	}
+	return *s.identity
+}
+
 // meterMessage counts a message, or says why there cannot be one now. Mail over a rate
 // waits at the client; it is never lost.
 func (s *session) meterMessage() *relay.Reply {
 	l := &s.limits
-	over := s.server.meters.take(s.claims("messages", l.RatePerClient, l.RatePerUser, l.RatePerSender))
+	own := s.own()
+	over := s.server.meters.take(s.claims("messages", l.RatePerClient, cmp.Or(own.Rate, l.RatePerUser), l.RatePerSender))
 	return s.overRate("mail", over, &replyRate)
 }
 
 // meterRecipient counts a recipient, or says why the message cannot have one more now.
 func (s *session) meterRecipient() *relay.Reply {
 	l := &s.limits
-	over := s.server.meters.take(s.claims("recipients", l.RecipientRatePerClient, l.RecipientRatePerUser, l.RecipientRatePerSender))
+	own := s.own()
+	over := s.server.meters.take(s.claims("recipients", l.RecipientRatePerClient, cmp.Or(own.Quota, l.RecipientRatePerUser), l.RecipientRatePerSender))
 	return s.overRate("rcpt", over, &replyRecipientRate)
 }
 

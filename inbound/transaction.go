@@ -86,14 +86,8 @@ func (s *session) home() string {
 	return ""
 }
 
-// admitRcpt asks the rates and the user's quota first.
+// admitRcpt asks the rates first.
 func (s *session) admitRcpt(rcpt relay.Recipient) *relay.Reply {
-	if reply := s.server.users.Rcpt(s.identity); reply != nil {
-		s.server.options.Observer.Refused(relay.Refused{
-			Origin: s.origin, Stage: "rcpt", Sender: s.mail.envelope.Sender, Recipient: rcpt.Address, Reply: reply,
-		})
-		return reply
-	}
 	if reply := s.meterRecipient(); reply != nil {
 		return reply
 	}

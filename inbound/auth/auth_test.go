@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -231,42 +230,6 @@ func TestIdentity(t *testing.T) {
 			t.Errorf("Allow(%s) = %v", text, got)
 		}
 	}
-}
-
-// Rates run empty as time goes by.
-func TestRates(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := newRoom(t, "ann:"+cheap(t, "secret")).open()
-		id := &auth.Identity{User: "ann", Rate: auth.Rate{N: 2, Per: time.Hour}, Quota: auth.Rate{N: 3, Per: 24 * time.Hour}}
-		mails := func() (n int) {
-			for r.Mail(id, relay.Address{}) == nil {
-				n++
-			}
-			return n
-		}
-		rcpts := func() (n int) {
-			for r.Rcpt(id) == nil {
-				n++
-			}
-			return n
-		}
-		for _, step := range []struct {
-			wait         time.Duration
-			mails, rcpts int
-		}{{0, 2, 3}, {0, 0, 0}, {29 * time.Minute, 0, 0}, {2 * time.Minute, 1, 0}, {8 * time.Hour, 2, 1}, {1000 * time.Hour, 2, 3}} {
-			time.Sleep(step.wait)
-			if m, n := mails(), rcpts(); m != step.mails || n != step.rcpts {
-				t.Errorf("after %v: %d messages and %d recipients, want %d and %d", step.wait, m, n, step.mails, step.rcpts)
-			}
-		}
-		if reply := r.Mail(id, relay.Address{}); reply.Code != 450 {
-			t.Errorf("got %v", reply)
-		}
-		if reply := r.Rcpt(id); reply.Code != 452 {
-			t.Errorf("got %v", reply)
-		}
-	})
 }
 
 func TestParseRate(t *testing.T) {

@@ -22,7 +22,6 @@ type Authority struct {
 	stages   []stage
 	cache    *cache
 	failures *failures
-	meter    *meter
 }
 
 // stage is a backend and the attempts that it may look at at once.
@@ -36,7 +35,7 @@ func New(o Options) (*Authority, error) {
 	o = o.withDefaults()
 	faults := []error{o.validate()}
 	a := &Authority{
-		o: o, cache: newCache(o.CacheTTL, o.Now), failures: newFailures(o.Failures, o.Delay, o.Now), meter: newMeter(o.Now),
+		o: o, cache: newCache(o.CacheTTL, o.Now), failures: newFailures(o.Failures, o.Delay, o.Now),
 	}
 	if o.File != "" {
 		var err error
@@ -175,24 +174,11 @@ func (a *Authority) askOne(ctx context.Context, s stage, at Attempt, pair failur
 	return id, err
 }
 
-// Mail decides whether the user may begin a message with the reverse-path, and counts it. No
-// identity means that nobody has authenticated, which is for others to judge.
+// Mail decides whether the user may send as the reverse-path. No identity means that nobody has
+// authenticated, which is for others to judge.
 func (a *Authority) Mail(id *Identity, sender relay.Address) *relay.Reply {
-	switch {
-	case id == nil:
-		return nil
-	case !id.Senders.Allow(sender):
+	if id != nil && !id.Senders.Allow(sender) {
 		return &replySender
-	case !a.meter.take("rate "+id.User, id.Rate):
-		return &replyRate
-	}
-	return nil
-}
-
-// Rcpt counts a recipient.
-func (a *Authority) Rcpt(id *Identity) *relay.Reply {
-	if id != nil && !a.meter.take("quota "+id.User, id.Quota) {
-		return &replyQuota
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"math"
 	"net/netip"
 	"sync"
 	"time"
@@ -34,6 +35,9 @@ type failureCount struct {
 }
 
 func newFailures(rate Rate, first time.Duration, now func() time.Time) *failures {
+	if rate.N < 0 {
+		rate = Rate{N: math.MaxInt32, Per: time.Hour} // more than anybody can try
+	}
 	return &failures{rate: rate, first: first, now: now, counts: newRecent[failureKey, failureCount](maxCounted)}
 }
 

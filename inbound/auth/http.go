@@ -42,6 +42,9 @@ type callout struct {
 func newCallout(o HTTPOptions) (*callout, error) {
 	o.Timeout, o.Connections = cmp.Or(o.Timeout, 5*time.Second), cmp.Or(o.Connections, 16)
 	c := &callout{o: o}
+	if err := o.Validate(); err != nil {
+		return c, fmt.Errorf("users: http: %w", err)
+	}
 	config, err := clientTLS(o.CAFile)
 	if err != nil {
 		return c, fmt.Errorf("users: http: %w", err)
@@ -55,20 +58,22 @@ func newCallout(o HTTPOptions) (*callout, error) {
 		// Passwords go to nobody but the one that was configured.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return c, o.validate()
+	return c, nil
 }
 
-func (o HTTPOptions) validate() error {
+// Validate finds what is wrong with the options.
+func (o HTTPOptions) Validate() error {
 	u, err := url.Parse(o.URL)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("users: http: %q is not a URL such as https://auth.example.com/smtp", o.URL)
+		return fmt.Errorf("%q is not a URL such as https://auth.example.com/smtp", o.URL)
 	case u.Scheme == "http" && !o.Plain && !isLoopback(u.Host):
-		return fmt.Errorf("users: http: %s would show passwords to the network: use https, or set plain: true", o.URL)
+		return fmt.Errorf("%s would show passwords to the network: use https, or set plain: true", o.URL)
 	case o.Timeout < 0 || o.Connections < 0:
-		return errors.New("users: http: timeout and connections must be more than 0")
+		return errors.New("timeout and connections must be more than 0")
 	}
-	return nil
+	_, err = clientTLS(o.CAFile)
+	return err
 }
 
 // Close closes idle connections.

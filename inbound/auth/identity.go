@@ -12,7 +12,8 @@ type Identity struct {
 	User string
 	// Senders are those that the user may send as.
 	Senders Senders
-	// Rate bounds the user's messages, Quota the recipients. Zero means no bound.
+	// Rate bounds the user's messages, Quota the recipients, in place of what bounds all users.
+	// Zero means that none was given.
 	Rate, Quota Rate
 }
 

@@ -56,16 +56,20 @@ type directory struct {
 func newLDAP(o LDAPOptions) (*directory, error) {
 	o.Timeout, o.Connections = cmp.Or(o.Timeout, 5*time.Second), cmp.Or(o.Connections, 8)
 	d := &directory{o: o}
-	var err error
-	if d.tls, err = clientTLS(o.CAFile); err != nil {
-		err = fmt.Errorf("users: ldap: %w", err)
+	err := o.Validate()
+	if err == nil {
+		d.tls, err = clientTLS(o.CAFile)
 	}
-	return d, errors.Join(err, o.validate())
+	if err != nil {
+		return d, fmt.Errorf("users: ldap: %w", err)
+	}
+	return d, nil
 }
 
-func (o LDAPOptions) validate() error {
+// Validate finds all that is wrong with the options.
+func (o LDAPOptions) Validate() error {
 	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("users: ldap: "+format, args...)) }
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if len(o.URLs) == 0 {
 		fault("no url")
 	}
@@ -92,6 +96,9 @@ func (o LDAPOptions) validate() error {
 	}
 	if o.Timeout < 0 || o.Connections < 0 {
 		fault("timeout and connections must be more than 0")
+	}
+	if _, err := clientTLS(o.CAFile); err != nil {
+		faults = append(faults, err)
 	}
 	return errors.Join(faults...)
 }

@@ -43,7 +43,7 @@ type Options struct {
 	// default; negative means not at all.
 	CacheTTL time.Duration
 	// Failures is how many attempts of one client network, and for one user, may fail. 20 an
-	// hour by default.
+	// hour by default; a negative number means no limit.
 	Failures Rate
 	// Delay is what the first failure waits for its answer; each further one waits twice as
 	// long, up to 10 s. 100 ms by default; negative means not at all.

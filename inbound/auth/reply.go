@@ -9,8 +9,6 @@ import (
 // The replies that are about authentication (RFC 4954 section 6).
 var (
 	replyNetworkOver = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many authentication failures from your network, try again later"}
-	replyRate        = relay.Reply{Code: 450, Enhanced: relay.EnhancedCode{4, 7, 1}, Text: "Too many messages of this user, try again later"}
-	replyQuota       = relay.Reply{Code: 452, Enhanced: relay.EnhancedCode{4, 7, 1}, Text: "Too many recipients of this user, try again later"}
 	replyFailed      = relay.Reply{Code: 454, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Temporary authentication failure"}
 	replyUserOver    = relay.Reply{Code: 454, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many authentication failures for this user, try again later"}
 	replyMalformed   = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Malformed authentication data"}
