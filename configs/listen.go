@@ -107,7 +107,7 @@ func (f *file) checkListeners(r *report) {
 			r.fault(path+".name", "the name %q is taken by another one above", l.Name)
 		}
 		switch {
-		case addresses[l.Address]:
+		case addresses[l.Address] && !strings.HasSuffix(l.Address, ":0"): // 0 is any port
 			r.fault(path+".address", "%s is taken by another listener above", l.Address)
 		case !isAddress(l.Address):
 			r.fault(path+".address", "%q is not an address such as 127.0.0.1:2525, :587 or unix:/run/postrider/smtp.sock", l.Address)

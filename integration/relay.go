@@ -91,10 +91,13 @@ func (r *Relay) Start(ctx context.Context) error {
 }
 
 // Addr is the address of the listener since the latest start.
-func (r *Relay) Addr() string {
+func (r *Relay) Addr() string { return r.AddrOf(Listener) }
+
+// AddrOf is the address of another one, "" if there is none of the name.
+func (r *Relay) AddrOf(listener string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.addrs[Listener]
+	return r.addrs[listener]
 }
 
 // Command runs another command of the program with the relay's configuration, such as

@@ -1,0 +1,380 @@
+package integration_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/smtp"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"postrider/integration"
+)
+
+// The ways in which the clients of the matrix connect, each a listener. On those with TLS a
+// client in clear is refused, and on auth who has not authenticated.
+var ways = []string{"plain", "starttls", "implicit", "auth"}
+
+const clientsConfig = `hostname: relay.test
+data: %[1]q
+listen:
+  - {name: local, address: "127.0.0.1:0", allow: ["127.0.0.0/8"]}
+  - {name: plain, address: "127.0.0.1:0", allow: ["127.0.0.0/8"]}
+  - {name: starttls, address: "127.0.0.1:0", allow: ["127.0.0.0/8"], tls: {cert: cert.pem, key: key.pem}}
+  - {name: implicit, address: "127.0.0.1:0", allow: ["127.0.0.0/8"], tls: {cert: cert.pem, key: key.pem, mode: implicit}}
+  - {name: auth, address: "127.0.0.1:0", auth: required, tls: {cert: cert.pem, key: key.pem}}
+users: {file: users}
+rules:
+  - {name: in-clear, at: mail, when: 'listener != "plain" && listener != "local" && !tls', reject: "554 5.7.0 in clear"}
+routes:
+  - {name: next, hosts: [%[2]q]}
+retry: {first: 1s, max: 5s}
+admin: {socket: %[3]q}
+`
+
+// bcrypt of "secret", of the least cost.
+const annsLine = "ann:$2a$04$eiIOrCpOS7UKLHCYvHQ7iuPtfF1zi8ErV9GEMRJ1G3HT2pLcVAixC\n"
+
+// call is one client's turn: it sends one message from its sender.
+type call struct {
+	t            *testing.T
+	ctx          context.Context
+	way, addr    string
+	from, to, ca string
+	// message is a file with the text.
+	message string
+}
+
+func (c *call) host() string { return "localhost" }
+
+func (c *call) port() string {
+	_, port, _ := net.SplitHostPort(c.addr)
+	return port
+}
+
+// run runs a program that must succeed.
+func (c *call) run(name string, args ...string) {
+	c.t.Helper()
+	needs(c.t, name)
+	text, err := os.ReadFile(c.message)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	cmd := exec.CommandContext(c.ctx, name, args...)
+	cmd.Stdin = bytes.NewReader(text)
+	cmd.Env = append(os.Environ(), "NODE_PATH="+nodePath(c.ctx))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		c.t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+}
+
+// clients are programs as they come, each with no more options than what it takes to
+// name the server, its authority, and the user.
+var clients = []struct {
+	name string
+	send func(*call)
+}{
+	{"postfix", sendPostfix}, {"exim", sendExim}, {"swaks", sendSwaks}, {"msmtp", sendMsmtp},
+	{"python", sendPython}, {"nodemailer", sendNodemailer}, {"net-smtp", sendNetSMTP}, {"curl", sendCurl},
+}
+
+// TestClients is the matrix of real clients: each gets its message in, in every way, and
+// it arrives behind us.
+func TestClients(t *testing.T) {
+	t.Parallel()
+	ctx := within(t, 3*time.Minute)
+	sink := newSink(t, ctx, "127.0.0.1:0")
+	relay := newRelay(t, "")
+	dir := filepath.Dir(relay.Config)
+	ca := writeHousehold(t, dir)
+	text := fmt.Sprintf(clientsConfig, filepath.Join(dir, "data"), sink.Addr(), filepath.Join(dir, "admin.sock"))
+	write(t, relay.Config, text)
+	start(t, ctx, relay)
+	message := filepath.Join(dir, "message")
+	write(t, message, "From: a@example.com\r\nTo: b@example.net\r\nSubject: matrix\r\n\r\nOne.\r\n.\r\n..two\r\n")
+	for _, client := range clients {
+		for _, way := range ways {
+			t.Run(client.name+"/"+way, func(t *testing.T) {
+				t.Parallel()
+				ctx := within(t, time.Minute)
+				c := &call{
+					t: t, ctx: ctx, way: way, addr: relay.AddrOf(way), ca: ca, message: message,
+					from: client.name + "." + way + "@example.com", to: "b@example.net",
+				}
+				client.send(c)
+				arrived := func(all []integration.Received) bool {
+					return slices.ContainsFunc(all, func(m integration.Received) bool { return m.From == c.from })
+				}
+				if err := sink.Await(ctx, "the message of "+c.from, arrived); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeHousehold writes the users and a certificate for localhost, which is its own authority.
+func writeHousehold(t *testing.T, dir string) (ca string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, // curl wants one
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA: true, BasicConstraintsValid: true, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca = filepath.Join(dir, "cert.pem")
+	write(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	write(t, filepath.Join(dir, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
+	write(t, filepath.Join(dir, "users"), annsLine)
+	return ca
+}
+
+// sendPostfix has a Postfix as it comes use us as its relayhost.
+func sendPostfix(c *call) {
+	extra := map[string]string{
+		"plain":    "",
+		"starttls": "smtp_tls_security_level = encrypt\n",
+		"implicit": "smtp_tls_security_level = encrypt\nsmtp_tls_wrappermode = yes\n",
+		"auth": "smtp_tls_security_level = encrypt\nsmtp_sasl_auth_enable = yes\nsmtp_sasl_security_options = noanonymous\n" +
+			"smtp_sasl_password_maps = inline:{{[127.0.0.1]:" + c.port() + " = ann:secret}}\n",
+	}[c.way]
+	p := newPostfix(c.t, c.ctx, c.addr, extra)
+	if err := send(p.Addr(), c.from, c.to); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+const eximConfig = `primary_hostname = exim.test
+exim_path = %[4]s
+spool_directory = %[1]s/exim
+log_file_path = %[1]s/exim-%%slog
+keep_environment =
+never_users =
+begin routers
+all:
+  driver = manualroute
+  route_list = * 127.0.0.1
+  self = send
+  transport = out
+begin transports
+out:
+  driver = smtp
+  allow_localhost
+  port = %[2]s
+  %[3]s
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  client_send = ^ann^secret
+`
+
+// sendExim has an Exim deliver at once, with us as its smart host.
+func sendExim(c *call) {
+	needs(c.t, "exim4")
+	if os.Getuid() != 0 {
+		missing(c.t, "Exim starts only as root")
+	}
+	option := map[string]string{
+		"plain": "hosts_avoid_tls = *", "starttls": "hosts_require_tls = *\n  hosts_try_auth =",
+		"implicit": "protocol = smtps", "auth": "hosts_require_tls = *\n  hosts_require_auth = *",
+	}[c.way] + "\n  tls_verify_certificates = " + c.ca
+	dir := folder(c.t)
+	path, err := exec.LookPath("exim4")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(c.ctx, "chown", "Debian-exim", dir).CombinedOutput(); err != nil {
+		c.t.Fatalf("chown: %v: %s", err, out)
+	}
+	config := filepath.Join(dir, "exim.conf")
+	write(c.t, config, fmt.Sprintf(eximConfig, dir, c.port(), option, path))
+	c.t.Cleanup(func() {
+		if log, err := os.ReadFile(filepath.Join(dir, "exim-mainlog")); c.t.Failed() && err == nil {
+			c.t.Logf("Exim's log:\n%s", log)
+		}
+	})
+	c.run("exim4", "-C", config, "-odf", "-i", "-f", c.from, c.to)
+}
+
+func sendSwaks(c *call) {
+	args := []string{"--server", "127.0.0.1", "--port", c.port(), "--from", c.from, "--to", c.to, "--body", "hello\n.\nthere"}
+	switch c.way {
+	case "starttls":
+		args = append(args, "--tls")
+	case "implicit":
+		args = append(args, "--tls-on-connect")
+	case "auth":
+		args = append(args, "--tls", "--auth", "LOGIN", "--auth-user", "ann", "--auth-password", "secret")
+	}
+	c.run("swaks", args...)
+}
+
+func sendMsmtp(c *call) {
+	args := []string{"--file=/dev/null", "--host=" + c.host(), "--port=" + c.port(), "--from=" + c.from, "--tls-trust-file=" + c.ca}
+	switch c.way {
+	case "starttls":
+		args = append(args, "--tls=on")
+	case "implicit":
+		args = append(args, "--tls=on", "--tls-starttls=off")
+	case "auth": // it takes the best that is offered
+		args = append(args, "--tls=on", "--auth=on", "--user=ann", "--passwordeval=echo secret")
+	}
+	c.run("msmtp", append(args, c.to)...)
+}
+
+const pythonClient = `
+import smtplib, ssl, sys
+way, host, port, ca, sender, to = sys.argv[1:]
+context = ssl.create_default_context(cafile=ca)
+if way == "implicit":
+    server = smtplib.SMTP_SSL(host, int(port), context=context)
+else:
+    server = smtplib.SMTP(host, int(port))
+if way in ("starttls", "auth"):
+    server.starttls(context=context)
+if way == "auth":
+    server.login("ann", "secret")
+server.sendmail(sender, [to], sys.stdin.buffer.read())
+server.quit()
+`
+
+func sendPython(c *call) {
+	c.run("python3", "-c", pythonClient, c.way, c.host(), c.port(), c.ca, c.from, c.to)
+}
+
+const nodeClient = `
+const [way, host, port, ca, from, to] = process.argv.slice(1);
+const transport = require("nodemailer").createTransport({
+  host, port, secure: way === "implicit", requireTLS: way === "starttls" || way === "auth",
+  ignoreTLS: way === "plain", tls: {ca: require("fs").readFileSync(ca)},
+  auth: way === "auth" ? {user: "ann", pass: "secret"} : undefined,
+});
+transport.sendMail({from, to, subject: "matrix", text: "one\n.\n..two"}).catch(err => { console.error(err); process.exit(1); });
+`
+
+// nodePath is where npm installs what every program may use.
+func nodePath(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "npm", "root", "-g").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func sendNodemailer(c *call) {
+	needs(c.t, "node")
+	if _, err := os.Stat(filepath.Join(nodePath(c.ctx), "nodemailer")); err != nil {
+		missing(c.t, "nodemailer is not installed: npm install -g nodemailer")
+	}
+	c.run("node", "-e", nodeClient, c.way, c.host(), c.port(), c.ca, c.from, c.to)
+}
+
+func sendNetSMTP(c *call) {
+	if err := netSMTP(c); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func netSMTP(c *call) error {
+	text, err := os.ReadFile(c.message)
+	if err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	pem, err := os.ReadFile(c.ca)
+	if err != nil {
+		return err
+	}
+	roots.AppendCertsFromPEM(pem)
+	config := &tls.Config{RootCAs: roots, ServerName: c.host()}
+	conn, err := net.Dial("tcp", c.addr)
+	if err != nil {
+		return err
+	}
+	if c.way == "implicit" {
+		conn = tls.Client(conn, config)
+	}
+	s, err := smtp.NewClient(conn, c.host())
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if c.way == "starttls" || c.way == "auth" {
+		if err := s.StartTLS(config); err != nil {
+			return err
+		}
+	}
+	if c.way == "auth" {
+		if err := s.Auth(smtp.PlainAuth("", "ann", "secret", c.host())); err != nil {
+			return err
+		}
+	}
+	return deliverOn(s, c.from, c.to, text)
+}
+
+func deliverOn(s *smtp.Client, from, to string, text []byte) error {
+	if err := s.Mail(from); err != nil {
+		return err
+	}
+	if err := s.Rcpt(to); err != nil {
+		return err
+	}
+	w, err := s.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(text); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return s.Quit()
+}
+
+func sendCurl(c *call) {
+	scheme := "smtp"
+	args := []string{"--silent", "--show-error", "--cacert", c.ca, "--mail-from", c.from, "--mail-rcpt", c.to, "--upload-file", c.message}
+	switch c.way {
+	case "starttls":
+		args = append(args, "--ssl-reqd")
+	case "implicit":
+		scheme = "smtps"
+	case "auth": // it takes the best that is offered
+		args = append(args, "--ssl-reqd", "--user", "ann:secret")
+	}
+	c.run("curl", append(args, scheme+"://"+c.host()+":"+c.port())...)
+}
