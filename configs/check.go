@@ -20,6 +20,7 @@ func (f *file) check(r *report) {
 	f.checkNumbers(r)
 	f.checkDNS(r)
 	f.Retry.checkClasses(r)
+	f.checkReplies(r)
 	for i := range f.Routes {
 		f.Routes[i].check(r, fmt.Sprintf("routes[%d]", i))
 	}

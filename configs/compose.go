@@ -55,6 +55,7 @@ func (f *file) composeDelivery(c *Config) {
 		Hostname:  f.Hostname,
 		DNS:       outbound.DNSOptions{Servers: f.DNS.Servers, Trusted: f.DNS.Trusted, AllowLoopback: f.DNS.AllowLoopback},
 		Listening: f.listening(),
+		Replies:   f.composeReplies(),
 		MXPort:    d.MXPort, MessagesPerConnection: d.MessagesPerConnection,
 		// The scheduler closes what has rested for delivery.idle; until then it is to be used.
 		IdleTimeout: max(time.Minute, time.Duration(d.Idle)),

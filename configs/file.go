@@ -16,6 +16,7 @@ type file struct {
 	Routes   []route  `yaml:"routes"`
 	Rules    []rule   `yaml:"rules"`
 	DKIM     []key    `yaml:"dkim"`
+	Replies  []reply  `yaml:"replies"`
 	Retry    retry    `yaml:"retry"`
 	Delivery delivery `yaml:"delivery"`
 	Admin    admin    `yaml:"admin"`

@@ -66,6 +66,7 @@ func (c *conn) Deliver(ctx context.Context, t relay.Transfer, next func() (relay
 	if d.mayVisit() {
 		d.elsewhere(ctx)
 	}
+	d.class()
 	c.rested = c.t.o.Now()
 	d.a.Transmit = c.rested.Sub(begun)
 	return d.a

@@ -39,7 +39,8 @@ func (c *conn) lost(doing string, err error) *relay.Reply {
 // about us or the host, not about the message: it must not bounce (conformance S01).
 func (c *conn) refused(doing string, a answerLines) *relay.Reply {
 	said := a.reply()
-	r := relay.Reply{Code: 451, Enhanced: said.Enhanced, Text: fmt.Sprintf("%s said to %s: %s", c.remote, doing, said)}
+	c.class(&said)
+	r := relay.Reply{Code: 451, Enhanced: said.Enhanced, Class: said.Class, Text: fmt.Sprintf("%s said to %s: %s", c.remote, doing, said)}
 	if said.Code == 421 {
 		r.Code = 421
 	}

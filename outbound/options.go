@@ -43,6 +43,9 @@ type Options struct {
 	// RootCAs verify the certificates of hosts. Default: those of the system.
 	RootCAs *x509.CertPool
 
+	// Replies are rules for what refusals are about, before those that are known.
+	Replies []ReplyRule
+
 	// HTTP reaches token endpoints. Default: one that honours the proxy of the environment.
 	HTTP *http.Client
 

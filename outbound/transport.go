@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"sync"
 	"time"
 
@@ -21,6 +22,8 @@ type Transport struct {
 	// health is that of addresses.
 	health   *health
 	sessions tls.ClientSessionCache
+	// replies says what refusals are about.
+	replies *Classifier
 	// accounts have the access tokens.
 	accounts *accounts
 	// buffers hold what a transaction writes; a resting connection has none.
@@ -43,6 +46,10 @@ func New(o Options) (*Transport, error) {
 	if err != nil {
 		return nil, err
 	}
+	replies, err := NewClassifier(o.Replies)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errOptions, err)
+	}
 	t := &Transport{
 		o: o, routes: make(map[string]*Route),
 		resolver:     newCache(client, o.DNS.CacheSize, o.Now),
@@ -52,6 +59,7 @@ func New(o Options) (*Transport, error) {
 		noAhead:      newMemory(o.Now),
 		health:       newHealth(o.Now),
 		sessions:     tls.NewLRUClientSessionCache(tlsSessions),
+		replies:      replies,
 		accounts:     newAccounts(&o),
 	}
 	t.buffers.New = func() any { return newBuffer() }

@@ -35,11 +35,15 @@ func DefaultRetry() Retry {
 // up to the bound, so that mail deferred together does not come back together. A tenth of First
 // is the least where the class has no schedule of its own.
 func (r Retry) wait(class Class, attempts int, chance float64) time.Duration {
-	b := r.Classes[class]
-	if b == (Backoff{}) {
-		b = Backoff{Least: r.First / 10, First: r.First, Factor: r.Factor, Max: r.Max}
+	return r.Backoff(class).wait(attempts, chance)
+}
+
+// Backoff is the schedule of replies of the class.
+func (r Retry) Backoff(class Class) Backoff {
+	if b := r.Classes[class]; b != (Backoff{}) {
+		return b
 	}
-	return b.wait(attempts, chance)
+	return Backoff{Least: r.First / 10, First: r.First, Factor: r.Factor, Max: r.Max}
 }
 
 // expired says whether mail of that arrival is to be given up.

@@ -61,6 +61,7 @@ Nothing is lost if you kill -9 the relay meanwhile and start it again.`,
 		newUserCommand(),
 		newQueueCommand(),
 		newOAuthCommand(),
+		newClassifyCommand(),
 		newSinkCommand(),
 		newLoadCommand(),
 	)
