@@ -17,6 +17,7 @@ import (
 func (f *file) check(r *report) {
 	f.checkHostname(r)
 	f.checkListeners(r)
+	f.Users.check(r)
 	f.checkNumbers(r)
 	f.checkDNS(r)
 	f.Retry.checkClasses(r)

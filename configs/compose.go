@@ -23,7 +23,7 @@ func (f *file) compose() *Config {
 		Spool:    spool.Options{Dir: filepath.Join(string(f.Data), "spool"), MinFree: int64(l.MinFree)},
 		Inbound: inbound.Options{
 			Hostname: f.Hostname,
-			Users:    f.Users.compose(),
+			Users:    f.Users.compose(l.AuthFailures),
 			Limits:   l.compose(),
 		},
 		Policy:   policy.Options{Hostname: f.Hostname, Relay: make(map[string][]netip.Prefix)},

@@ -68,7 +68,7 @@ func household(t testing.TB) string {
 	for _, name := range []string{"tls/key.pem", "tls/other.key", "keys/example.com.s1.pem", "keys/example.com.rsa1.pem", "keys/example.com.ed1.pem"} {
 		write(t, filepath.Join(dir, name), key)
 	}
-	for _, name := range []string{"tls/cert.pem", "tls/other.pem", "tls/clients.pem"} {
+	for _, name := range []string{"tls/cert.pem", "tls/other.pem", "tls/clients.pem", "tls/ldap-ca.pem", "tls/auth-ca.pem"} {
 		write(t, filepath.Join(dir, name), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})))
 	}
 	write(t, filepath.Join(dir, "users"), "ann:$2a$10$BZBVktk9bnr3mqzm0dmf3OP.W1RrceXK3Pe3DjeL.mD0wE91re83K\n")
@@ -101,7 +101,7 @@ func TestExamples(t *testing.T) {
 				t.Fatal(err)
 			}
 			copied := write(t, filepath.Join(household(t), filepath.Base(name)), string(text))
-			c, err := configs.Load(copied, configs.Overrides{LookupEnv: env("CORP_PASSWORD", "x", "M365_SECRET", "y", "GOOGLE_SECRET", "z")})
+			c, err := configs.Load(copied, configs.Overrides{LookupEnv: env("CORP_PASSWORD", "x", "M365_SECRET", "y", "GOOGLE_SECRET", "z", "LDAP_PASSWORD", "l", "AUTH_TOKEN", "a")})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -23,10 +23,6 @@ type file struct {
 	Log      logging  `yaml:"log"`
 }
 
-type users struct {
-	File path `yaml:"file"`
-}
-
 type dns struct {
 	Servers       []string `yaml:"servers"`
 	Trusted       bool     `yaml:"trusted"`
@@ -114,6 +110,7 @@ func defaults() *file {
 	r := relay.DefaultRetry()
 	return &file{
 		Listen: []listen{{Name: "local", Address: "127.0.0.1:2525", Allow: loopback()}},
+		Users:  defaultUsers(),
 		Limits: defaultLimits(),
 		Routes: []route{{Name: "internet", MX: true}},
 		Retry: retry{

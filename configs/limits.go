@@ -25,6 +25,7 @@ type limits struct {
 	RecipientRatePerClient rate     `yaml:"recipient_rate_per_client"`
 	RecipientRatePerUser   rate     `yaml:"recipient_rate_per_user"`
 	RecipientRatePerSender rate     `yaml:"recipient_rate_per_sender"`
+	AuthFailures           rate     `yaml:"auth_failures"`
 	Errors                 int      `yaml:"errors"`
 	CommandLength          size     `yaml:"command_length"`
 	Idle                   duration `yaml:"idle"`
@@ -39,7 +40,8 @@ func defaultLimits() limits {
 		MessageSize: 50e6, Recipients: relay.DefaultRecipients, Hops: relay.DefaultHops,
 		Connections: 1000, ConnectionsPerClient: 200,
 		RatePerClient: off, RatePerUser: off, RatePerSender: off,
-		RecipientRatePerClient: off, RecipientRatePerUser: off, RecipientRatePerSender: off, Errors: 20, CommandLength: 4096,
+		RecipientRatePerClient: off, RecipientRatePerUser: off, RecipientRatePerSender: off,
+		AuthFailures: rate(auth.DefaultFailures()), Errors: 20, CommandLength: 4096,
 		Idle: duration(5 * time.Minute), DataRate: 1000, DataTotal: duration(time.Hour), MinFree: spool.DefaultMinFree,
 	}
 }

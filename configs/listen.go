@@ -18,6 +18,7 @@ type listen struct {
 	Allow         []network `yaml:"allow"`
 	TLS           listenTLS `yaml:"tls"`
 	Auth          string    `yaml:"auth"`
+	AuthInsecure  string    `yaml:"auth_insecure"`
 	Profile       string    `yaml:"profile"`
 	Submission    bool      `yaml:"submission"`
 	Strict        bool      `yaml:"strict"`
@@ -75,7 +76,7 @@ func (f *file) composeListeners(c *Config) {
 
 func (l *listen) compose() inbound.Listener {
 	return inbound.Listener{
-		Name: l.Name, Address: l.Address, Auth: inbound.AuthMode(l.Auth), Profile: inbound.Profile(l.Profile),
+		Name: l.Name, Address: l.Address, Auth: inbound.AuthMode(l.Auth), AuthInsecure: inbound.AuthInsecure(l.AuthInsecure), Profile: inbound.Profile(l.Profile),
 		TLS:    inbound.TLSOptions{Certificates: l.TLS.pairs(), ClientCA: string(l.TLS.ClientCA), Mode: inbound.TLSMode(l.TLS.Mode)},
 		Strict: l.Strict, Submission: l.Submission, HideClient: l.HideClient, Discard: l.Discard,
 		ProxyProtocol: prefixes(l.ProxyProtocol), XClient: prefixes(l.XClient), Limits: l.Limits.compose(),
@@ -113,14 +114,17 @@ func (f *file) checkListeners(r *report) {
 			r.fault(path+".address", "%q is not an address such as 127.0.0.1:2525, :587 or unix:/run/postrider/smtp.sock", l.Address)
 		}
 		names[l.Name], addresses[l.Address] = true, true
-		l.check(r, path, f.Users.File)
+		l.check(r, path, &f.Users)
 	}
 }
 
 // check looks at who may use the listener, and how.
-func (l *listen) check(r *report, path string, users path) {
+func (l *listen) check(r *report, path string, users *users) {
 	if l.Auth != "" {
 		oneOf(r, path+".auth", l.Auth, "off", "optional", "required")
+	}
+	if l.AuthInsecure != "" {
+		oneOf(r, path+".auth_insecure", l.AuthInsecure, "loopback", "never")
 	}
 	l.TLS.check(r, path+".tls")
 	l.checkSessions(r, path)
@@ -128,15 +132,10 @@ func (l *listen) check(r *report, path string, users path) {
 	switch {
 	case !authenticates && len(l.Allow) == 0 && l.TLS.ClientCA == "":
 		r.fault(path, "nobody may relay here: name networks in allow, or set auth")
-	case authenticates && users == "":
-		r.fault(path+".auth", "needs users: {file: ...}")
-	case authenticates && len(l.TLS.pairs()) == 0 && !isLocal(l.Address):
+	case authenticates && !users.isGiven():
+		r.fault(path+".auth", "needs users: {file: ...}, or ldap or http in users")
+	case authenticates && len(l.TLS.pairs()) == 0 && (!isLocal(l.Address) || l.AuthInsecure == "never"):
 		r.fault(path+".auth", "needs tls: nobody else can authenticate on %s", l.Address)
-	}
-	if authenticates && users != "" {
-		if _, err := os.Stat(string(users)); err != nil {
-			r.fault("users.file", "%s", err)
-		}
 	}
 }
 
@@ -153,6 +152,9 @@ func (l *listen) checkSessions(r *report, path string) {
 	l.Limits.check(r, path+".limits", 0)
 	if l.Limits.Hops != 0 {
 		r.fault(path+".limits.hops", "is for the whole relay: set it in limits")
+	}
+	if l.Limits.AuthFailures != (rate{}) {
+		r.fault(path+".limits.auth_failures", "is for the whole relay: set it in limits")
 	}
 	if l.Limits.MinFree != 0 {
 		r.fault(path+".limits.min_free", "is for the whole relay: set it in limits")

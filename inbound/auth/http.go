@@ -40,7 +40,7 @@ type callout struct {
 }
 
 func newCallout(o HTTPOptions) (*callout, error) {
-	o.Timeout, o.Connections = cmp.Or(o.Timeout, 5*time.Second), cmp.Or(o.Connections, 16)
+	o.Timeout, o.Connections = cmp.Or(o.Timeout, DefaultTimeout), cmp.Or(o.Connections, DefaultHTTPConnections)
 	c := &callout{o: o}
 	if err := o.Validate(); err != nil {
 		return c, fmt.Errorf("users: http: %w", err)

@@ -54,7 +54,7 @@ type directory struct {
 }
 
 func newLDAP(o LDAPOptions) (*directory, error) {
-	o.Timeout, o.Connections = cmp.Or(o.Timeout, 5*time.Second), cmp.Or(o.Connections, 8)
+	o.Timeout, o.Connections = cmp.Or(o.Timeout, DefaultTimeout), cmp.Or(o.Connections, DefaultLDAPConnections)
 	d := &directory{o: o}
 	err := o.Validate()
 	if err == nil {

@@ -21,6 +21,11 @@ const (
 const (
 	DefaultCacheTTL = time.Minute
 	DefaultDelay    = 100 * time.Millisecond
+	// DefaultTimeout is that of LDAPOptions and HTTPOptions.
+	DefaultTimeout = 5 * time.Second
+
+	DefaultLDAPConnections = 8
+	DefaultHTTPConnections = 16
 )
 
 // DefaultFailures is how many attempts may fail by default.
