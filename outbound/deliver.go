@@ -35,6 +35,7 @@ func newDelivery(c *conn, t relay.Transfer) *delivery {
 	return &delivery{c: c, t: t, a: relay.Attempt{
 		Replies: make([]relay.Reply, len(t.Recipients)),
 		Host:    c.remote.name, Addr: c.remote.addr.String(), TLS: c.tls,
+		DSN: c.features.dsn,
 	}}
 }
 

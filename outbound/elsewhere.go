@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"context"
+	"slices"
 
 	"postrider/relay"
 )
@@ -61,6 +62,9 @@ func (d *delivery) visit(ctx context.Context, o *conn) (useful bool) {
 	}
 	a := o.Deliver(ctx, t, nil)
 	d.a.Ambiguous = d.a.Ambiguous || a.Ambiguous
+	if d.a.Hosts == nil {
+		d.a.Hosts = slices.Repeat([]string{d.c.remote.name}, len(d.a.Replies))
+	}
 	for n, i := range list {
 		switch r := a.Replies[n]; {
 		case r.Positive():
@@ -68,7 +72,7 @@ func (d *delivery) visit(ctx context.Context, o *conn) (useful bool) {
 			d.visited = append(d.visited, i)
 			fallthrough
 		case r.Permanent() || a.Ambiguous:
-			d.a.Replies[i] = r
+			d.a.Replies[i], d.a.Hosts[i] = r, o.remote.name
 		default:
 			d.refused = append(d.refused, i)
 		}
@@ -76,6 +80,7 @@ func (d *delivery) visit(ctx context.Context, o *conn) (useful bool) {
 	d.c.fruitless++
 	if useful {
 		d.c.fruitless = 0
+		d.a.DSN = a.DSN && (d.a.DSN || !d.positive())
 	}
 	return useful
 }

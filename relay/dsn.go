@@ -7,16 +7,14 @@ import (
 	"time"
 )
 
-// dsn is a delivery status notification about one message (RFC 3464) for one occasion: the
-// failure or the delay of some of its recipients.
+// dsn is a delivery status notification about one message (RFC 3464) for one occasion: what an
+// attempt, or the time, made of some of its recipients.
 type dsn struct {
 	hostname string
 	about    *Message
 	outcomes []Outcome
-	// host is the next hop that replied; "" when it was none.
-	host string
-	now  time.Time
-	// until is when we give up; set for a delay.
+	now      time.Time
+	// until is when we give up what is delayed.
 	until time.Time
 	// original is the body of the message about, if it is to be returned whole; otherwise
 	// its header section is.
@@ -24,8 +22,48 @@ type dsn struct {
 	whole    bool
 }
 
-// delayed says that this is a warning rather than the end.
-func (n *dsn) delayed() bool { return !n.until.IsZero() }
+// of lists the outcomes with that action.
+func (n *dsn) of(a action) []Outcome {
+	var some []Outcome
+	for _, o := range n.outcomes {
+		if actionOf(o) == a {
+			some = append(some, o)
+		}
+	}
+	return some
+}
+
+// action is what a report says that became of a recipient (RFC 3464 section 2.3.3).
+type action string
+
+const (
+	failed  action = "failed"
+	delayed action = "delayed"
+	relayed action = "relayed"
+)
+
+func actionOf(o Outcome) action {
+	switch o.Status {
+	case Delivered:
+		return relayed
+	case Deferred:
+		return delayed
+	}
+	return failed
+}
+
+// worst is what the notice as a whole is about.
+func (n *dsn) worst() action {
+	for _, a := range []action{failed, delayed} {
+		if len(n.of(a)) > 0 {
+			return a
+		}
+	}
+	return relayed
+}
+
+// status is the status of an outcome that has the worst action.
+func (n *dsn) status() Status { return n.of(n.worst())[0].Status }
 
 // international says that the notice needs the UTF-8 forms of RFC 6533.
 func (n *dsn) international() bool {
@@ -60,10 +98,11 @@ func (n *dsn) message(id ID) (*Message, []byte) {
 }
 
 func (n *dsn) header(id ID, to Address) []byte {
-	subject := "Undelivered mail returned to sender"
-	if n.delayed() {
-		subject = "Delayed mail (still being retried)"
-	}
+	subject := map[action]string{
+		failed:  "Undelivered mail returned to sender",
+		delayed: "Delayed mail (still being retried)",
+		relayed: "Mail relayed as you asked to be told",
+	}[n.worst()]
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n", n.hostname)
 	fmt.Fprintf(&b, "To: <%s>\r\n", to)
@@ -103,92 +142,11 @@ func (n *dsn) body(id ID) []byte {
 	return b.Bytes()
 }
 
-// explanation is the part for people: what happened, who said what, what comes next.
-func (n *dsn) explanation() []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "This is the mail system at %s.\r\n\r\n", n.hostname)
-	if n.delayed() {
-		fmt.Fprintf(&b, "Your message of %s has not reached the following recipients yet.\r\n", n.about.Received.Format(time.RFC1123Z))
-		fmt.Fprintf(&b, "Nothing needs to be done: delivery is tried again until %s.\r\n", n.until.Format(time.RFC1123Z))
-	} else {
-		fmt.Fprintf(&b, "Your message of %s could not be delivered to the following recipients\r\n", n.about.Received.Format(time.RFC1123Z))
-		b.WriteString("and is not tried again. The report and the message are attached.\r\n")
-	}
-	for _, o := range n.outcomes {
-		fmt.Fprintf(&b, "\r\n  <%s>\r\n    %s\r\n", o.Recipient.Address, n.saying(o))
-	}
-	return b.Bytes()
-}
-
-func (n *dsn) saying(o Outcome) string {
-	text := oneLine(o.Reply.String())
-	if n.host != "" && o.Reply.Code != 0 {
-		text = n.host + " said: " + text
-	}
-	if o.Status == Expired {
-		return "given up after " + n.now.Sub(n.about.Received).Round(time.Minute).String() + "; last: " + text
-	}
-	return text
-}
-
-// report is the part for machines (RFC 3464 section 2).
-func (n *dsn) report() []byte {
-	var b bytes.Buffer
-	if id := n.about.Envelope.EnvelopeID; id != "" {
-		fmt.Fprintf(&b, "Original-Envelope-Id: %s\r\n", oneLine(id))
-	}
-	fmt.Fprintf(&b, "Reporting-MTA: dns; %s\r\n", n.hostname)
-	fmt.Fprintf(&b, "X-Postrider-Queue-ID: %s\r\n", n.about.ID)
-	fmt.Fprintf(&b, "Arrival-Date: %s\r\n", n.about.Received.Format(time.RFC1123Z))
-	for _, o := range n.outcomes {
-		b.WriteString("\r\n")
-		n.reportRecipient(&b, o)
-	}
-	return b.Bytes()
-}
-
-func (n *dsn) reportRecipient(b *bytes.Buffer, o Outcome) {
-	if original := o.Recipient.Original; original != "" {
-		kind, address, _ := strings.Cut(oneLine(original), ";")
-		fmt.Fprintf(b, "Original-Recipient: %s; %s\r\n", kind, address)
-	}
-	kind := "rfc822"
-	if !isASCII(o.Recipient.Address.String()) {
-		kind = "utf-8"
-	}
-	fmt.Fprintf(b, "Final-Recipient: %s; %s\r\n", kind, o.Recipient.Address)
-	action := "failed"
-	if n.delayed() {
-		action = "delayed"
-	}
-	fmt.Fprintf(b, "Action: %s\r\nStatus: %s\r\n", action, statusCode(o))
-	if n.host != "" {
-		fmt.Fprintf(b, "Remote-MTA: dns; %s\r\n", n.host)
-	}
-	if o.Reply.Code != 0 {
-		fmt.Fprintf(b, "Diagnostic-Code: smtp; %s\r\n", oneLine(o.Reply.String()))
-	}
-	fmt.Fprintf(b, "Last-Attempt-Date: %s\r\n", n.now.Format(time.RFC1123Z))
-	if n.delayed() {
-		fmt.Fprintf(b, "Will-Retry-Until: %s\r\n", n.until.Format(time.RFC1123Z))
-	}
-}
-
-// statusCode is the reply's enhanced code, or the general one of its class.
-func statusCode(o Outcome) string {
-	if code := o.Reply.Enhanced.String(); code != "" {
-		return code
-	}
-	if o.Status == Bounced {
-		return "5.0.0"
-	}
-	return "4.4.7"
-}
-
 // returned is the message itself, or its header section.
 func (n *dsn) returned() (contentType string, content []byte) {
 	kind, headers := "message/rfc822", "text/rfc822-headers"
-	if n.international() {
+	// A header section in UTF-8 is not that of a message/rfc822 (RFC 6532 section 3.7).
+	if n.international() || !isASCII(string(n.about.Header)) {
 		kind, headers = "message/global", "message/global-headers"
 	}
 	if n.whole {

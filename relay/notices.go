@@ -9,49 +9,53 @@ import (
 // sender asked for headers only.
 const returnWhole = 50 << 10
 
-// notices adds to the settlement what the sender is to be told of the attempt: one notice of
-// the recipients that failed, one of those that are late for the first time. It returns
-// what to tell the observer once the settlement is made.
+// notices adds to the settlement what the sender is to be told of the attempt: one notice, of
+// the recipients that failed, those that are late for the first time, and those whose success
+// nobody else will tell of (RFC 3464 section 2.1). It returns what to tell the observer once
+// the settlement is made.
 func (s *Scheduler) notices(settlement *Settlement, m *Message, done Attempted) []Notified {
-	var told []Notified
-	failed, late := s.toTell(settlement, m, done)
-	if len(failed) > 0 {
-		status := failed[0].Status
-		told = append(told, s.notify(settlement, status, &dsn{
-			hostname: s.o.Hostname, about: m, outcomes: failed, host: done.Host, now: s.o.Now(),
-		}))
+	n := &dsn{
+		hostname: s.o.Hostname, about: m, outcomes: s.toTell(settlement, m, done), now: s.o.Now(),
+		until: m.Received.Add(s.o.Retry.MaxAge),
 	}
-	if len(late) > 0 {
+	if len(n.outcomes) == 0 {
+		return nil
+	}
+	if len(n.of(delayed)) > 0 {
 		settlement.Then[0].Warned = true
-		told = append(told, s.notify(settlement, Deferred, &dsn{
-			hostname: s.o.Hostname, about: m, outcomes: late, host: done.Host, now: s.o.Now(),
-			until: m.Received.Add(s.o.Retry.MaxAge),
-		}))
 	}
-	return told
+	return []Notified{s.notify(settlement, n)}
 }
 
 // toTell picks the outcomes that the sender wants to hear of (RFC 3461 section 4.1), and the
-// failures that nobody can be told of, which are counted.
-func (s *Scheduler) toTell(settlement *Settlement, m *Message, done Attempted) (failed, late []Outcome) {
+// failures that nobody can be told of, which are counted. A next hop that takes on requests
+// for notices tells of success itself (section 5.2.2).
+func (s *Scheduler) toTell(settlement *Settlement, m *Message, done Attempted) []Outcome {
 	warn := len(settlement.Then) > 0 && !done.Delivery.Warned && s.o.Retry.late(m.Received, s.o.Now())
 	unreturnable := m.Envelope.Sender.IsNull()
+	var list []Outcome
 	for _, o := range done.Outcomes {
-		switch {
-		case (o.Status == Bounced || o.Status == Expired) && (unreturnable || o.Recipient.Wants(NotifyFailure)):
-			failed = append(failed, o)
-		case o.Status == Deferred && warn && o.Recipient.Wants(NotifyDelay):
-			late = append(late, o)
+		wanted := false
+		switch o.Status {
+		case Bounced, Expired:
+			wanted = unreturnable || o.Recipient.Wants(NotifyFailure)
+		case Deferred:
+			wanted = warn && o.Recipient.Wants(NotifyDelay)
+		case Delivered:
+			wanted = !unreturnable && !done.DSN && o.Recipient.Wants(NotifySuccess)
+		}
+		if wanted {
+			list = append(list, o)
 		}
 	}
-	return failed, late
+	return list
 }
 
 // notify adds one notice. What came with a null reverse-path is itself a notice or wants
 // none: nothing is sent about it, so notices never loop (RFC 5321 section 6.1).
-func (s *Scheduler) notify(settlement *Settlement, status Status, n *dsn) Notified {
+func (s *Scheduler) notify(settlement *Settlement, n *dsn) Notified {
 	to := n.about.Envelope.Sender
-	told := Notified{About: n.about.ID, To: to, Status: status}
+	told := Notified{About: n.about.ID, To: to, Status: n.status()}
 	if to.IsNull() {
 		told.Dropped = true
 		return told
@@ -72,7 +76,7 @@ func (s *Scheduler) notify(settlement *Settlement, status Status, n *dsn) Notifi
 // attachOriginal reads the message to be returned whole where that is wanted and it is small.
 // Should it not be readable, the header section serves.
 func (s *Scheduler) attachOriginal(n *dsn) {
-	if n.delayed() || n.about.Envelope.Return == ReturnHeaders || n.about.Size > returnWhole {
+	if n.worst() != failed || n.about.Envelope.Return == ReturnHeaders || n.about.Size > returnWhole {
 		return
 	}
 	body, err := s.o.Spool.Body(s.settles, n.about)

@@ -70,6 +70,8 @@ type Outcome struct {
 	Recipient Recipient
 	Status    Status
 	Reply     Reply
+	// Host is the next hop that replied; "" when it was none.
+	Host string
 }
 
 // Attempted is told when an attempt has been settled.
@@ -85,6 +87,8 @@ type Attempted struct {
 	// Due is when the deferred recipients are tried again; zero when none is deferred.
 	Due       time.Time
 	Ambiguous bool
+	// DSN says that the next hop took on the requests for notices.
+	DSN bool
 }
 
 // Notified is told when a DSN about a message has been queued, or dropped because the

@@ -14,8 +14,8 @@ const settlePause = time.Second
 func (s *Scheduler) settle(d Delivery, m *Message, a Attempt, connect time.Duration) {
 	now := s.o.Now()
 	done := Attempted{
-		Delivery: d, Message: m, Outcomes: s.outcomes(d, m, a.Replies, now),
-		Host: a.Host, Addr: a.Addr, TLS: a.TLS, Ambiguous: a.Ambiguous,
+		Delivery: d, Message: m, Outcomes: s.outcomes(d, m, a, now),
+		Host: a.Host, Addr: a.Addr, TLS: a.TLS, Ambiguous: a.Ambiguous, DSN: a.DSN,
 		Queue: now.Sub(d.Due) - connect - a.Transmit, Connect: connect, Transmit: a.Transmit,
 	}
 	settlement := Settlement{Delivery: d, Message: m}
@@ -34,11 +34,14 @@ func (s *Scheduler) settle(d Delivery, m *Message, a Attempt, connect time.Durat
 }
 
 // outcomes says what each reply means for its recipient.
-func (s *Scheduler) outcomes(d Delivery, m *Message, replies []Reply, now time.Time) []Outcome {
+func (s *Scheduler) outcomes(d Delivery, m *Message, a Attempt, now time.Time) []Outcome {
 	expired := s.o.Retry.expired(m.Received, now)
 	outcomes := make([]Outcome, len(d.Recipients))
 	for i, k := range d.Recipients {
-		o := Outcome{Recipient: m.Envelope.Recipients[k], Reply: replies[i], Status: Deferred}
+		o := Outcome{Recipient: m.Envelope.Recipients[k], Reply: a.Replies[i], Status: Deferred, Host: a.Host}
+		if a.Hosts != nil {
+			o.Host = a.Hosts[i]
+		}
 		switch {
 		case o.Reply.Positive():
 			o.Status = Delivered

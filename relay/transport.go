@@ -63,6 +63,12 @@ type Attempt struct {
 	Replies []Reply
 	// Host, Addr and TLS describe the session.
 	Host, Addr, TLS string
+	// Hosts, where it is not nil, names for each recipient the host that answered, as when
+	// another host was asked about those whom the first refused for now.
+	Hosts []string
+	// DSN says that the requests for notices (RFC 3461) were passed on to every host that took
+	// a recipient, which then sees to them.
+	DSN bool
 	// Transmit is how long the transaction took.
 	Transmit time.Duration
 	// Untried says that the peer made no decision about this message: the connection,
