@@ -56,9 +56,12 @@ func (o logObserver) Attempted(e relay.Attempted) {
 			line.Stringer("from", e.Message.Envelope.Sender)
 		}
 		line.Stringer("to", outcome.Recipient.Address).Stringer("dest", e.Delivery.To).
-			Str("host", e.Host).Str("addr", e.Addr).Str("tls", e.TLS).
+			Str("host", outcome.Host).
 			Int("attempt", e.Delivery.Attempts+1).
 			Dur("queue_ms", e.Queue).Dur("connect_ms", e.Connect).Dur("transmit_ms", e.Transmit)
+		if outcome.Host == e.Host {
+			line.Str("addr", e.Addr).Str("tls", e.TLS)
+		}
 		reply(line, outcome.Reply)
 		if outcome.Status == relay.Deferred {
 			line.Time("due", e.Due)
