@@ -2,6 +2,8 @@ package relay_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -206,4 +208,41 @@ func TestDelayNotice(t *testing.T) {
 			t.Errorf("told of the delay for one who did not ask:\n%s", list[0])
 		}
 	})
+}
+
+// stamper signs with a line, or fails.
+type stamper struct{ err error }
+
+func (s stamper) Sign(_ context.Context, message io.Reader) ([]byte, error) {
+	if _, err := io.Copy(io.Discard, message); err != nil {
+		return nil, err
+	}
+	return []byte("DKIM-Signature: v=1; d=relay.test\r\n"), s.err
+}
+
+// A notice is signed (D06), and sent all the same where that fails.
+func TestNoticeSigned(t *testing.T) {
+	for name, fault := range map[string]error{"signed": nil, "no key": errors.New("no key")} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, func(t *testing.T, r *rig) {
+				r.options.Signers = []relay.Signer{stamper{fault}}
+				r.transport.OnDeliver = func(_ context.Context, _ *relay.Site, tr relay.Transfer, _ []byte) relay.Attempt {
+					if tr.Message.Envelope.Sender.IsNull() {
+						return relaytest.OK(tr)
+					}
+					return relaytest.Answer(tr, reply(550, "no"))
+				}
+				r.start(t)
+				r.send(t, dsnSender, "b@one.test")
+				after(time.Second)
+				list := r.noticesTo(dsnSender)
+				if len(list) != 1 || strings.HasPrefix(list[0], "DKIM-Signature: ") != (fault == nil) {
+					t.Errorf("notices %q", list)
+				}
+				if n := len(r.observer.AllFaults()); (n == 1) != (fault != nil) {
+					t.Errorf("%d faults", n)
+				}
+			})
+		})
+	}
 }
