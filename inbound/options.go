@@ -59,8 +59,8 @@ func (o Options) Validate() error {
 		}
 	}
 	if slices.ContainsFunc(o.Listeners, Listener.authenticates) {
-		_, err := auth.New(o.Users)
-		faults = append(faults, err)
+		users, err := auth.New(o.Users)
+		faults = append(faults, err, users.Close())
 	}
 	return errors.Join(faults...)
 }

@@ -29,9 +29,12 @@ type file struct {
 	// key makes what unknown users are shown. It is new at each start.
 	key []byte
 
-	mu   sync.Mutex
-	info os.FileInfo // of the file that the table, or the fault, is from
-	t    *table
+	mu sync.Mutex
+	t  *table
+	// held is the file that the table, or the fault, is from, and info its description. It stays
+	// open so that a file in its place cannot be taken for it.
+	held *os.File
+	info os.FileInfo
 	// complaint is the fault that was reported, "" when all is well.
 	complaint string
 }
@@ -39,26 +42,35 @@ type file struct {
 // openFile reads the file once, to find its faults early.
 func openFile(path string, o *Options) (*file, error) {
 	f := &file{path: path, fault: o.Fault, now: o.Now, key: newSalt()}
-	t, info, err := f.read()
-	f.t, f.info = t, info
-	return f, err
+	return f, f.read()
 }
 
-func (f *file) read() (*table, os.FileInfo, error) {
+// read takes in what the file says; on an error it is as if it had not been read.
+func (f *file) read() error {
 	opened, err := os.Open(f.path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("users: %w", err)
+		return fmt.Errorf("users: %w", err)
 	}
-	defer opened.Close()
-	info, err := opened.Stat()
-	if err != nil {
-		return nil, nil, fmt.Errorf("users: %w", err)
+	f.held.Close() // nil the first time, which is well
+	f.held = opened
+	if f.info, err = opened.Stat(); err != nil {
+		return fmt.Errorf("users: %w", err)
 	}
 	t, err := parseTable(opened)
 	if err != nil {
-		return nil, info, fmt.Errorf("users: %s: %w", f.path, err)
+		return fmt.Errorf("users: %s: %w", f.path, err)
 	}
-	return t, info, nil
+	f.t = t
+	return nil
+}
+
+// Close closes the file.
+func (f *file) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held.Close() // it was only read
+	f.held, f.info = nil, nil
+	return nil
 }
 
 // table returns what the file says now, or said when it last made sense.
@@ -74,14 +86,12 @@ func (f *file) table() *table {
 	if f.isKnown(info) || f.isBeingWritten(info) {
 		return f.t
 	}
-	t, info, err := f.read()
-	f.info = info
-	if err != nil {
+	if err := f.read(); err != nil {
 		f.complain(err)
 		return f.t
 	}
-	f.t, f.complaint = t, ""
-	return t
+	f.complaint = ""
+	return f.t
 }
 
 func (f *file) isKnown(info os.FileInfo) bool {
