@@ -15,6 +15,8 @@ type commands struct {
 	message  *relay.Message
 	// utf8 says that addresses go as they are, with SMTPUTF8.
 	utf8 bool
+	// encrypted says that the session is, without which REQUIRETLS is not to be sent.
+	encrypted bool
 }
 
 // mail gives the MAIL command without its line end.
@@ -31,6 +33,9 @@ func (c *commands) mail() string {
 	}
 	if c.utf8 {
 		b.WriteString(" SMTPUTF8")
+	}
+	if f.requireTLS && c.encrypted && e.RequireTLS {
+		b.WriteString(" REQUIRETLS") // RFC 8689 section 4.2.1
 	}
 	if f.dsn {
 		switch e.Return {

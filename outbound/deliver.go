@@ -47,7 +47,7 @@ func (c *conn) Deliver(ctx context.Context, t relay.Transfer, next func() (relay
 	d.next = next
 	if reply := c.unable(t); reply != nil {
 		d.fault = *reply
-		if reply.Enhanced == replyNeedsUTF8.Enhanced {
+		if lacksExtension(reply) {
 			d.refuse(everyone(t)...)
 		}
 	} else {
@@ -97,6 +97,12 @@ func (c *conn) unable(t relay.Transfer) *relay.Reply {
 		return saying(replyNeedsUTF8, "%s does not offer SMTPUTF8, which the message needs", c.remote)
 	}
 	return nil
+}
+
+// lacksExtension says that it is this host which lacks what the message needs: SMTPUTF8, or
+// REQUIRETLS (RFC 8689 section 5). Another may have it (conformance T06).
+func lacksExtension(reply *relay.Reply) bool {
+	return reply.Enhanced == replyNeedsUTF8.Enhanced || reply.Enhanced == (relay.EnhancedCode{5, 7, 30})
 }
 
 // run goes through the recipients, in as many transactions as the peer's limits ask for,

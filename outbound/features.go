@@ -7,7 +7,7 @@ import (
 
 // features are what a peer's EHLO reply offers.
 type features struct {
-	startTLS, pipelining, chunking, eightBit, smtpUTF8, dsn bool
+	startTLS, pipelining, chunking, eightBit, smtpUTF8, dsn, requireTLS bool
 	// size is the most bytes that the peer takes; 0 where it does not say (RFC 1870).
 	size int64
 	// sized says that SIZE was offered, with a limit or without.
@@ -52,6 +52,8 @@ func (f *features) set(keyword string, args []string) {
 		f.smtpUTF8 = true
 	case "DSN":
 		f.dsn = true
+	case "REQUIRETLS":
+		f.requireTLS = true
 	case "AUTH":
 		f.auth = append(f.auth, args...)
 	case "SIZE":

@@ -43,7 +43,7 @@ func newTransaction(d *delivery, group []int) *transaction {
 		pipelined: c.features.pipelining && !c.t.noPipelining.holds(host),
 		chunked:   c.features.chunking && !c.t.noChunking.holds(host),
 		commands: commands{
-			features: c.features, message: d.t.Message,
+			features: c.features, message: d.t.Message, encrypted: c.tls != "",
 			utf8: c.features.smtpUTF8 && needsUTF8(d.t.Message, d.t.Recipients),
 		},
 	}
