@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -408,6 +409,28 @@ func code(reply *relay.Reply) int {
 		return 0
 	}
 	return reply.Code
+}
+
+// Names that do not exist are checked against somebody's secret: always the same one's, and over
+// all names everybody's in turn, so that the time taken says nothing.
+func TestDoubles(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t, "ann:"+someBcrypt, "bob:"+someArgon2, "eve:"+someSCRAM).open()
+	seen := map[string]int{}
+	for i := range 100 {
+		name := fmt.Sprint("nobody", i)
+		double := auth.Double(r.Authority, name)
+		if again := auth.Double(r.Authority, name); again != double {
+			t.Errorf("%s is like %s and then like %s", name, double.User, again.User)
+		}
+		seen[double.User]++
+	}
+	if len(seen) != 3 {
+		t.Errorf("only %v were seen", seen)
+	}
+	if auth.Double(newRoom(t).open().Authority, "x") != nil {
+		t.Error("an empty file has somebody")
+	}
 }
 
 // A failure has its reason for the log and none for the client.

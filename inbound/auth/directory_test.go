@@ -58,7 +58,7 @@ func newDirectory(t testing.TB) *directory {
 	d := &directory{
 		t: t, Listener: l, tls: service.TLS, caFile: filepath.Join(t.TempDir(), "ca.pem"),
 		passwords: map[string]string{serviceDN: "service", annDN: "secret"},
-		found:     map[string][]person{"ann": {{annDN, []string{"ann@example.com", "Ann.Smith@example.com", "x400:bad"}}}},
+		found:     map[string][]person{"ann": {{annDN, []string{"ann@example.com", "Ann.Smith@example.com", "SMTP:as@example.com", "x400:bad"}}}},
 	}
 	write(t, d.caFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: service.Certificate().Raw})))
 	var wg sync.WaitGroup

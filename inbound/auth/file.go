@@ -144,18 +144,8 @@ func (f *file) double(entries []*Entry, name string) *Entry {
 
 // hasSCRAM says whether any and whether all users can use SCRAM.
 func (t *table) hasSCRAM() (some, all bool) {
-	n := len(t.scramEntries())
+	n := len(t.scram)
 	return n > 0, n > 0 && n == len(t.entries)
-}
-
-func (t *table) scramEntries() []*Entry {
-	var found []*Entry
-	for _, e := range t.entries {
-		if e.Secret.Scheme() == SchemeSCRAM {
-			found = append(found, e)
-		}
-	}
-	return found
 }
 
 // scram returns what an exchange needs. For a user who has no SCRAM secret that is a decoy,
@@ -169,7 +159,7 @@ func (f *file) scram(name string) (scram.StoredCredentials, *Identity) {
 		}
 	}
 	like := &scramSecret{iterations: scramIterations, salt: make([]byte, 16)}
-	if double := f.double(t.scramEntries(), name); double != nil {
+	if double := f.double(t.scram, name); double != nil {
 		like = double.Secret.(*scramSecret)
 	}
 	return like.decoy(f.key, name), nil

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -147,6 +149,33 @@ func TestCache(t *testing.T) {
 		if n := asked.Load() - before; n != step.asks {
 			t.Errorf("step %d: asked %d times, want %d", i, n, step.asks)
 		}
+	}
+}
+
+// No more than so many calls are made at once, whatever the number of sessions.
+func TestCallsAtOnce(t *testing.T) {
+	t.Parallel()
+	var now, most atomic.Int32
+	var wg sync.WaitGroup
+	r := calling(t, func(w http.ResponseWriter, req *http.Request) {
+		n := now.Add(1)
+		defer now.Add(-1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		io.WriteString(w, `{"ok": true}`)
+	})
+	r.options.HTTP.Connections = 3
+	r.open()
+	for i := range 100 {
+		wg.Go(func() {
+			if got := r.login(fmt.Sprint("user", i), "x"); got != fmt.Sprint("user", i) {
+				t.Errorf("got %s", got)
+			}
+		})
+	}
+	wg.Wait()
+	if n := most.Load(); n < 1 || n > 3 {
+		t.Errorf("%d calls at once, want at most 3", n)
 	}
 }
 

@@ -262,10 +262,14 @@ func (d *directory) find(conn *ldap.Conn, id *Identity) (dn string, err error) {
 // nobody allows no sender but the null reverse-path.
 func nobody() Senders { return Senders{""} }
 
-// addresses leaves out what is none, such as an X.400 address.
+// addresses leaves out what is none, such as an X.400 address. Active Directory's
+// proxyAddresses say of each what it is.
 func addresses(values []string) []string {
 	var found []string
 	for _, v := range values {
+		if kind, address, ok := strings.Cut(v, ":"); ok && strings.EqualFold(kind, "smtp") {
+			v = address
+		}
 		if CheckSender(v) == nil && v != "" && !strings.HasPrefix(v, "@") {
 			found = append(found, v)
 		}

@@ -64,14 +64,14 @@ func TestLDAPSenders(t *testing.T) {
 	d := newDirectory(t)
 	d.found["bob"] = []person{{dn: annDN}} // without an address
 	r := asking(t, searching(d)).open()
-	for user, want := range map[string][]string{"ann": {"", "ann@example.com", "ann.smith@example.com"}, "bob": {""}} {
+	for user, want := range map[string][]string{"ann": {"", "ann@example.com", "ann.smith@example.com", "as@example.com"}, "bob": {""}} {
 		x, _ := r.Begin(auth.Plain, home, "main")
 		_, id, reply := x.Next(context.Background(), []byte("\x00"+user+"\x00secret"))
 		if reply != nil {
 			t.Fatal(reply)
 		}
 		var allowed []string
-		for _, try := range []string{"", "ann@example.com", "ann.smith@example.com", "bob@example.com"} {
+		for _, try := range []string{"", "ann@example.com", "ann.smith@example.com", "as@example.com", "bob@example.com"} {
 			address, err := relay.ParseAddress(try)
 			if err != nil {
 				t.Fatal(err)

@@ -38,8 +38,8 @@ func (e *Entry) String() string {
 // table is what a users file says. It never changes.
 type table struct {
 	byName map[string]*Entry
-	// entries are in the file's order.
-	entries []*Entry
+	// entries are in the file's order, and scram are those of them with such a secret.
+	entries, scram []*Entry
 }
 
 // parseTable reads lines "name:secret[:options]"; blank lines and those that begin with #
@@ -61,6 +61,9 @@ func parseTable(r io.Reader) (*table, error) {
 		}
 		t.byName[e.User] = e
 		t.entries = append(t.entries, e)
+		if e.Secret.Scheme() == SchemeSCRAM {
+			t.scram = append(t.scram, e)
+		}
 	}
 	return t, lines.Err()
 }
