@@ -60,6 +60,9 @@ func (f *file) composeDelivery(c *Config) {
 		// The scheduler closes what has rested for delivery.idle; until then it is to be used.
 		IdleTimeout: max(time.Minute, time.Duration(d.Idle)),
 	}
+	if d.MTASTS {
+		c.Outbound.STSDir = filepath.Join(string(f.Data), "mta-sts")
+	}
 	c.Scheduler = relay.SchedulerOptions{
 		Hostname: f.Hostname,
 		Retry: relay.Retry{

@@ -92,6 +92,7 @@ type delivery struct {
 	ConnectionsTotal      int      `yaml:"connections_total"`
 	Idle                  duration `yaml:"idle"`
 	MessagesPerConnection int      `yaml:"messages_per_connection"`
+	MTASTS                bool     `yaml:"mta_sts"`
 }
 
 type admin struct {
@@ -119,7 +120,7 @@ func defaults() *file {
 		},
 		Delivery: delivery{
 			MXPort: 25, Connections: relay.DefaultConnections, ConnectionsTotal: relay.DefaultConnectionsTotal,
-			Idle: duration(relay.DefaultIdle), MessagesPerConnection: relay.DefaultMessagesPerConnection,
+			Idle: duration(relay.DefaultIdle), MessagesPerConnection: relay.DefaultMessagesPerConnection, MTASTS: true,
 		},
 		Log: logging{Level: "info", Format: "json"},
 	}

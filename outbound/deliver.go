@@ -96,13 +96,18 @@ func (c *conn) unable(t relay.Transfer) *relay.Reply {
 	if !c.features.smtpUTF8 && needsUTF8(t.Message, t.Recipients) {
 		return saying(replyNeedsUTF8, "%s does not offer SMTPUTF8, which the message needs", c.remote)
 	}
-	return nil
+	return c.insecure(t.Message)
 }
 
 // lacksExtension says that it is this host which lacks what the message needs: SMTPUTF8, or
-// REQUIRETLS (RFC 8689 section 5). Another may have it (conformance T06).
+// REQUIRETLS (RFC 8689 section 5) with a certificate that proves its name. Another may have it
+// (conformance T06).
 func lacksExtension(reply *relay.Reply) bool {
-	return reply.Enhanced == replyNeedsUTF8.Enhanced || reply.Enhanced == (relay.EnhancedCode{5, 7, 30})
+	switch reply.Enhanced {
+	case replyNeedsUTF8.Enhanced, replyNoRequireTLS.Enhanced, replyTLSFault.Enhanced:
+		return true
+	}
+	return false
 }
 
 // run goes through the recipients, in as many transactions as the peer's limits ask for,

@@ -63,6 +63,10 @@ func (t *Transport) resolveMX(ctx context.Context, r *Route, domain string) (*re
 	if found.expires.Before(expires) {
 		expires = found.expires
 	}
+	r, hosts, reply = t.policed(ctx, r, name, list.secure, hosts)
+	if reply != nil {
+		return nil, reply
+	}
 	set := &hostSet{route: r, hosts: hosts}
 	return set.site(t.o.Now(), expires), nil
 }

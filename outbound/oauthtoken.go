@@ -83,12 +83,17 @@ func ReadToken(name string) (Token, error) {
 
 // writeToken replaces a token file in one step that survives a crash at any moment: a provider
 // that rotates refresh tokens takes the old one no more.
-func writeToken(name string, t Token) (err error) {
+func writeToken(name string, t Token) error {
 	t.Version = tokenVersion
 	text, err := json.MarshalIndent(t, "", "  ")
 	if err != nil {
 		return err
 	}
+	return replaceFile(name, append(text, '\n'))
+}
+
+// replaceFile puts a file in the place of another in one step that survives a crash.
+func replaceFile(name string, text []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*") // with mode 0600
 	if err != nil {
 		return err
@@ -98,7 +103,7 @@ func writeToken(name string, t Token) (err error) {
 			os.Remove(f.Name())
 		}
 	}()
-	_, err = f.Write(append(text, '\n'))
+	_, err = f.Write(text)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}

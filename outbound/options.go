@@ -46,7 +46,10 @@ type Options struct {
 	// Replies are rules for what refusals are about, before those that are known.
 	Replies []ReplyRule
 
-	// HTTP reaches token endpoints. Default: one that honours the proxy of the environment.
+	// STSDir is the directory of the MTA-STS policies of domains (RFC 8461). Without one none
+	// are looked for.
+	STSDir string
+	// HTTP reaches token endpoints and MTA-STS policies. Default: one that honours the proxy of the environment.
 	HTTP *http.Client
 
 	// Interfaces lists the addresses of this machine. Default net.InterfaceAddrs.

@@ -18,8 +18,8 @@ type resolver interface {
 	lookup(ctx context.Context, q question) (answer, error)
 }
 
-// question asks for the records of one type, dns.TypeMX, TypeA or TypeAAAA. The name is as
-// toASCII gives it.
+// question asks for the records of one type, dns.TypeMX, TypeA, TypeAAAA or TypeTXT. The name
+// is as toASCII gives it.
 type question struct {
 	name  string
 	qtype uint16
@@ -31,6 +31,7 @@ type answer struct {
 	exists bool
 	mxs    []mx
 	addrs  []netip.Addr
+	txts   []string
 	// secure says that a resolver that we trust has validated the answer.
 	secure  bool
 	expires time.Time
@@ -165,7 +166,7 @@ func (c *dnsClient) read(q question, reply *dns.Msg) (answer, error) {
 	}
 	a := answer{exists: reply.Rcode == dns.RcodeSuccess, secure: c.trusted && reply.AuthenticatedData}
 	ttl := a.take(q, reply.Answer)
-	if len(a.mxs) == 0 && len(a.addrs) == 0 {
+	if a.empty() {
 		ttl = negativeTTL(reply.Ns)
 	}
 	a.expires = c.now().Add(min(ttl, positiveMax))
@@ -190,7 +191,7 @@ func (a *answer) take(q question, rrs []dns.RR) time.Duration {
 			}
 			ttl = min(ttl, time.Duration(rr.Header().Ttl)*time.Second)
 		}
-		if alias == "" || len(a.mxs)+len(a.addrs) > 0 {
+		if alias == "" || !a.empty() {
 			break
 		}
 		name = alias
@@ -207,6 +208,9 @@ func (a *answer) add(rr dns.RR, qtype uint16) bool {
 	case *dns.MX:
 		a.mxs = append(a.mxs, mx{plainName(rr.Mx), rr.Preference})
 		return true
+	case *dns.TXT:
+		a.txts = append(a.txts, strings.Join(rr.Txt, ""))
+		return true
 	case *dns.A:
 		return a.addAddr(rr.A)
 	case *dns.AAAA:
@@ -214,6 +218,8 @@ func (a *answer) add(rr dns.RR, qtype uint16) bool {
 	}
 	return false
 }
+
+func (a *answer) empty() bool { return len(a.mxs)+len(a.addrs)+len(a.txts) == 0 }
 
 func (a *answer) addAddr(ip net.IP) bool {
 	addr, ok := netip.AddrFromSlice(ip)

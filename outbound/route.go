@@ -34,6 +34,8 @@ type Route struct {
 	// MessagesPerConnection is the most messages that one connection carries; 0 means no
 	// limit but that of the Options.
 	MessagesPerConnection int
+	// authentic says that something better than plain DNS vouches for the hosts of the domain.
+	authentic bool
 }
 
 // TLSLevel is what a route asks of the encryption of a session (conformance, table TLS).

@@ -43,6 +43,9 @@ func (s *hostSet) site(now, expires time.Time) *relay.Site {
 	}
 	slices.Sort(names)
 	key := strings.Join(slices.Compact(names), ",") + " tls=" + s.route.TLS.String()
+	if s.route.authentic {
+		key += " authentic"
+	}
 	if s.route.Auth != nil {
 		key += " user=" + s.route.Auth.User
 		if s.route.PlainAuth {

@@ -22,6 +22,8 @@ type Transport struct {
 	// health is that of addresses.
 	health   *health
 	sessions tls.ClientSessionCache
+	// sts is nil where no MTA-STS policies are looked for.
+	sts *stsCache
 	// replies says what refusals are about.
 	replies *Classifier
 	// accounts have the access tokens.
@@ -50,9 +52,11 @@ func New(o Options) (*Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errOptions, err)
 	}
+	resolver := newCache(client, o.DNS.CacheSize, o.Now)
 	t := &Transport{
 		o: o, routes: make(map[string]*Route),
-		resolver:     newCache(client, o.DNS.CacheSize, o.Now),
+		resolver:     resolver,
+		sts:          newSTSCache(&o, resolver),
 		noTLS:        newMemory(o.Now),
 		noPipelining: newMemory(o.Now),
 		noChunking:   newMemory(o.Now),
