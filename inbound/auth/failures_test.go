@@ -158,13 +158,13 @@ func TestFailuresBounded(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t) // nobody, so that an attempt costs nothing
 	r.open()
-	for i := range 70_000 {
+	for i := range 21_000 { // each has a network, a user and both
 		client := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		if got := r.loginFrom(client, strings.Repeat("x", 300)+fmt.Sprint(i), "x"); got != "535 5.7.8" && got != "454 4.7.0" {
+		if got := r.loginFrom(client, fmt.Sprint(i)+strings.Repeat("x", 300), "x"); got != "535 5.7.8" {
 			t.Fatalf("got %s", got)
 		}
 	}
-	if n := auth.Counted(r.Authority); n > 60_000 {
+	if n := auth.Counted(r.Authority); n > 60_000 || n < 59_000 {
 		t.Errorf("%d are remembered", n)
 	}
 }
