@@ -3,15 +3,9 @@ package integration_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"net/smtp"
 	"os"
@@ -104,6 +98,11 @@ func TestClients(t *testing.T) {
 	text := fmt.Sprintf(clientsConfig, filepath.Join(dir, "data"), sink.Addr(), filepath.Join(dir, "admin.sock"))
 	write(t, relay.Config, text)
 	start(t, ctx, relay)
+	t.Run("load/starttls", func(t *testing.T) {
+		t.Parallel()
+		_, ids := runLoad(t, ctx, relay.AddrOf("starttls"), 50, "--tls")
+		awaitAll(t, ctx, sink, ids)
+	})
 	message := filepath.Join(dir, "message")
 	write(t, message, "From: a@example.com\r\nTo: b@example.net\r\nSubject: matrix\r\n\r\nOne.\r\n.\r\n..two\r\n")
 	for _, client := range clients {
@@ -135,28 +134,12 @@ func write(t *testing.T, path, text string) {
 }
 
 // writeHousehold writes the users and a certificate for localhost, which is its own authority.
-func writeHousehold(t *testing.T, dir string) (ca string) {
+func writeHousehold(t *testing.T, dir string) string {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ca, _, err := integration.WriteCertificate(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, // curl wants one
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca = filepath.Join(dir, "cert.pem")
-	write(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	write(t, filepath.Join(dir, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
 	write(t, filepath.Join(dir, "users"), annsLine)
 	return ca
 }

@@ -60,6 +60,7 @@ The exit code is 0 only when every message was accepted.`,
 	fs.StringVar(&f.o.From, "from", "load@example.com", "sender address")
 	fs.StringVar(&f.o.Address, "to-address", "user{n}@example.net", "recipient address, {n} is counted up")
 	fs.IntVar(&f.o.PerSession, "messages-per-session", 0, "reconnect after so many messages (0: never)")
+	fs.BoolVar(&f.o.TLS, "tls", false, "encrypt by STARTTLS; the certificate is not looked at")
 	fs.BoolVar(&f.o.Pipeline, "pipeline", false, "send MAIL, RCPT and DATA in one flight where that is offered")
 	fs.DurationVar(&f.o.Timeout, "timeout", time.Minute, "longest wait for a reply")
 	fs.StringVar(&f.accepted, "accepted", "", "write the id of each accepted message to this `file`")

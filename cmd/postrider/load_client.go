@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -65,8 +66,27 @@ func (c *loadClient) greet(ctx context.Context, o *loadOptions) error {
 	}
 	fmt.Fprintf(c.w, "EHLO %s\r\n", o.Helo)
 	lines, err := c.expect(ctx, 2)
+	if err == nil && o.TLS {
+		lines, err = c.encrypt(ctx, o)
+	}
 	c.pipeline = o.Pipeline && strings.Contains(strings.ToUpper(lines), "PIPELINING")
 	return err
+}
+
+// encrypt runs STARTTLS and greets again.
+func (c *loadClient) encrypt(ctx context.Context, o *loadOptions) (string, error) {
+	fmt.Fprint(c.w, "STARTTLS\r\n")
+	if _, err := c.expect(ctx, 2); err != nil {
+		return "", err
+	}
+	conn := tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true})
+	c.arm(ctx)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return "", err
+	}
+	c.r, c.w = bufio.NewReader(conn), bufio.NewWriterSize(conn, 16<<10)
+	fmt.Fprintf(c.w, "EHLO %s\r\n", o.Helo)
+	return c.expect(ctx, 2)
 }
 
 // send runs one transaction and gives how long the server took for its 250 after the

@@ -33,6 +33,8 @@ type loadOptions struct {
 	// PerSession is how many messages a connection carries; 0 means all.
 	PerSession int
 	Pipeline   bool
+	// TLS encrypts by STARTTLS, whatever the certificate says: it is load, not mail.
+	TLS bool
 	// Timeout bounds each wait for the server.
 	Timeout time.Duration
 	// Run makes the ids of this run's messages differ from those of others.

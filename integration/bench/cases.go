@@ -28,11 +28,13 @@ type benchCase struct {
 	delay time.Duration
 	// latency times the 250 with our own load generator.
 	latency bool
+	// tls has our load generator send by STARTTLS, which smtp-source cannot.
+	tls bool
 }
 
 func cases() []benchCase {
 	const kib4, mib1 = 4 << 10, 1 << 20
-	return []benchCase{
+	all := []benchCase{
 		{name: "relay 4 KiB, 10 sessions", sessions: 10, size: kib4, messages: 20_000},
 		{name: "relay 4 KiB, 100 sessions", sessions: 100, size: kib4, messages: 20_000},
 		{name: "relay 1 MiB, 10 sessions", sessions: 10, size: mib1, messages: 600},
@@ -44,6 +46,31 @@ func cases() []benchCase {
 		{name: "relay, fsyncs of 2 ms, 100 sessions", sessions: 100, size: kib4, messages: 5_000, syncs: true, delay: 2 * time.Millisecond},
 		{name: "accept, fsyncs of 2 ms, 100 sessions, next hop dead", sessions: 100, size: kib4, messages: 5_000, dead: true, syncs: true, delay: 2 * time.Millisecond},
 	}
+	return append(all, acceptCases()...)
+}
+
+// acceptCases are accepting alone, in every size, width and dress.
+func acceptCases() []benchCase {
+	var all []benchCase
+	for _, size := range []struct {
+		name            string
+		bytes, messages int
+	}{{"4 KiB", 4 << 10, 10_000}, {"64 KiB", 64 << 10, 4_000}, {"1 MiB", 1 << 20, 600}} {
+		for _, sessions := range []int{1, 10, 100} {
+			c := benchCase{
+				name:     fmt.Sprintf("accept only, %s, %d sessions, in clear", size.name, sessions),
+				sessions: sessions, size: size.bytes, messages: size.messages, dead: true,
+			}
+			if sessions == 1 {
+				c.messages /= 4
+			}
+			encrypted := c
+			encrypted.name = fmt.Sprintf("accept only, %s, %d sessions, TLS", size.name, sessions)
+			encrypted.tls = true
+			all = append(all, c, encrypted)
+		}
+	}
+	return all
 }
 
 // caseLimit bounds one measurement.
@@ -69,7 +96,7 @@ func (b *bench) measure(ctx context.Context, c benchCase, name string) (m measur
 	}
 	defer func() { err = errors.Join(err, b.clear()) }()
 	trace := integration.NewSyncTrace(b.dir, c.delay)
-	s, err := b.newServer(name, sink.Addr(), func(cmd *exec.Cmd) {
+	s, err := b.newServer(name, sink.Addr(), c.tls, func(cmd *exec.Cmd) {
 		b.group.hold(cmd)
 		if c.syncs {
 			trace.Wrap(cmd)
@@ -110,15 +137,21 @@ type rounder struct {
 	to    string
 }
 
-func (r *rounder) source(messages int) integration.SMTPSource {
-	return integration.SMTPSource{To: r.to, Sessions: r.c.sessions, Size: r.c.size, Messages: messages}
+// source sends so many messages, and ends when the last has its 250.
+func (r *rounder) source(ctx context.Context, messages int) error {
+	if r.c.tls {
+		_, err := r.load(ctx, messages, "--tls")
+		return err
+	}
+	_, err := integration.SMTPSource{To: r.to, Sessions: r.c.sessions, Size: r.c.size, Messages: messages}.Run(ctx)
+	return err
 }
 
 // warmUp lets the server start what it starts on demand.
 func (r *rounder) warmUp(ctx context.Context) error {
 	n := max(r.c.sessions, min(200, r.c.messages/10))
 	before := r.sink.Messages()
-	if _, err := r.source(n).Run(ctx); err != nil {
+	if err := r.source(ctx, n); err != nil {
 		return err
 	}
 	return r.delivered(ctx, before+n)
@@ -146,7 +179,7 @@ func (r *rounder) run(ctx context.Context) (measurement, error) {
 		return nil, err
 	}
 	had, start := r.sink.Messages(), time.Now()
-	if _, err := r.source(r.c.messages).Run(ctx); err != nil {
+	if err := r.source(ctx, r.c.messages); err != nil {
 		return nil, err
 	}
 	if err := r.delivered(ctx, had+r.c.messages); err != nil {
@@ -193,16 +226,24 @@ func (r *rounder) watchMemory(ctx context.Context) func() int64 {
 }
 
 func (r *rounder) latency(ctx context.Context) (measurement, error) {
+	report, err := r.load(ctx, r.c.messages)
+	return measurement{figureRate: report.Rate, figureP50: report.Latency["p50"], figureP99: report.Latency["p99"]}, err
+}
+
+// load sends with our own load generator.
+func (r *rounder) load(ctx context.Context, messages int, args ...string) (integration.LoadReport, error) {
 	ids := filepath.Join(r.bench.dir, "ids")
-	load, err := integration.StartLoad(r.bench.binary, r.to, ids, "--messages", strconv.Itoa(r.c.messages),
-		"--sessions", strconv.Itoa(r.c.sessions), "--size", strconv.Itoa(r.c.size))
+	args = append([]string{
+		"--messages", strconv.Itoa(messages), "--sessions", strconv.Itoa(r.c.sessions), "--size", strconv.Itoa(r.c.size),
+	}, args...)
+	load, err := integration.StartLoad(r.bench.binary, r.to, ids, args...)
 	if err != nil {
-		return nil, err
+		return integration.LoadReport{}, err
 	}
 	defer load.Kill()
 	report, _, err := load.Report(ctx)
 	if err == nil && report.Failed > 0 {
 		err = fmt.Errorf("%d messages were not accepted: %v", report.Failed, report.Failures)
 	}
-	return measurement{figureRate: report.Rate, figureP50: report.Latency["p50"], figureP99: report.Latency["p99"]}, err
+	return report, err
 }
