@@ -114,6 +114,8 @@ func TestSchemes(t *testing.T) {
 				{"eve", "secret", "535 5.7.8"},
 				{"", "secret", "535 5.7.8"},
 				{"ann\xff", "secret", "501 5.5.2"},
+				{"ann\n", "secret", "501 5.5.2"},
+				{strings.Repeat("a", 256), "secret", "501 5.5.2"},
 			} {
 				if got := r.login(test.user, test.password); got != test.want {
 					t.Errorf("%q %q: got %s, want %s", test.user, test.password, got, test.want)

@@ -105,9 +105,12 @@ func (a *Authority) password(ctx context.Context, at Attempt) (*Identity, error)
 	if err := a.heard(pair); err != nil {
 		return nil, err
 	}
+	if pair.user == "" {
+		return nil, ErrCredentials
+	}
 	// An empty password is a wrong one: LDAP takes it for no wish to authenticate (RFC 4513
 	// section 5.1.2), and says yes.
-	if at.User == "" || at.Password == "" {
+	if at.Password == "" {
 		a.failures.fail(pair)
 		return nil, ErrCredentials
 	}

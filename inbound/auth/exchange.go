@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"postrider/relay"
@@ -91,15 +92,21 @@ func Decode(line string) ([]byte, error) {
 
 // password decides about a name and a password.
 func (e *Exchange) password(ctx context.Context, name, password string) (*Identity, error) {
-	e.user = name
-	if !utf8.ValidString(name) || strings.ContainsRune(name, 0) || strings.ContainsRune(password, 0) {
+	if !isName(name) || strings.ContainsRune(password, 0) {
 		return nil, errMalformed
 	}
+	e.user = name
 	id, err := e.a.password(ctx, Attempt{User: name, Password: password, Client: e.client, Listener: e.listener})
 	if errors.Is(err, ErrCredentials) {
 		err = fmt.Errorf("user %q: %w", name, err)
 	}
 	return id, err
+}
+
+// isName says whether the text can be a user's name, whatever the backend: it will be in logs and
+// rules.
+func isName(text string) bool {
+	return len(text) <= 255 && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
 // plain is PLAIN (RFC 4616).
@@ -114,7 +121,7 @@ func (p *plain) next(ctx context.Context, response []byte) ([]byte, *Identity, e
 		return nil, nil, errMalformed
 	}
 	identity, name, password := parts[0], parts[1], parts[2]
-	if identity != "" && identity != name {
+	if identity != "" && identity != name && isName(name) {
 		p.e.user = name
 		return nil, nil, fmt.Errorf("user %q wants to be %q: %w", name, identity, ErrCredentials)
 	}

@@ -3,6 +3,7 @@ package auth
 import (
 	"math"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 )
@@ -41,10 +42,14 @@ func newFailures(rate Rate, first time.Duration, now func() time.Time) *failures
 	return &failures{rate: rate, first: first, now: now, counts: newRecent[failureKey, failureCount](maxCounted)}
 }
 
-// pairOf gives the key of the attempt's network and user.
+// pairOf gives the key of the attempt's network and user. There are many ways to write a name
+// that a directory takes for the same.
 func pairOf(client netip.Addr, user string) failureKey {
-	return failureKey{networkOf(client), user[:min(len(user), 255)]}
+	return failureKey{networkOf(client), fold(user)}
 }
+
+// fold writes a name in one way.
+func fold(user string) string { return strings.ToLower(strings.Join(strings.Fields(user), " ")) }
 
 // networkOf is what one client may be: an IPv4 address, or an IPv6 /64.
 func networkOf(client netip.Addr) string {

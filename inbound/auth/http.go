@@ -159,6 +159,9 @@ func (c *callout) ask(ctx context.Context, q question) (*answer, error) {
 
 func (a *answer) identity(user string) (id *Identity, err error) {
 	id = &Identity{User: cmp.Or(a.User, user), Senders: a.Senders}
+	if !isName(id.User) {
+		return nil, fmt.Errorf("%q cannot be a user's name", id.User)
+	}
 	for _, s := range a.Senders {
 		if err := CheckSender(s); err != nil {
 			return nil, err

@@ -77,6 +77,7 @@ func TestHTTPAnswers(t *testing.T) {
 		"null":       {say(`null`), failed},
 		"not JSON":   {say(`OK`), failed},
 		"bad sender": {say(`{"ok": true, "senders": ["nobody at all"]}`), failed},
+		"bad name":   {say(`{"ok": true, "user": "ann\n"}`), failed},
 		"bad rate":   {say(`{"ok": true, "rate": "much"}`), failed},
 		"endless":    {say(`{"ok": true, "user": "` + strings.Repeat("x", 100_000)), failed},
 		"401":        {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401); io.WriteString(w, `{"ok": false}`) }, failed},

@@ -111,7 +111,7 @@ func (o LDAPOptions) filter(user string) string {
 func (d *directory) Authenticate(ctx context.Context, a Attempt) (*Identity, error) {
 	// Directories compare names without regard to case and to how many spaces there are; here
 	// each user is to be one.
-	user := strings.ToLower(strings.Join(strings.Fields(a.User), " "))
+	user := fold(a.User)
 	for {
 		conn, used, err := d.connect(ctx)
 		if err != nil {

@@ -42,6 +42,7 @@ func TestLDAP(t *testing.T) {
 				{"ann", "", "535 5.7.8"}, // the directory would say yes
 				{"eve", "secret", "535 5.7.8"},
 				{"*", "secret", "535 5.7.8"},
+				{" ", "secret", "535 5.7.8"},
 				{"ann,ou=people", "secret", "535 5.7.8"},
 				{"ann)(uid=*", "secret", "535 5.7.8"},
 			} {

@@ -29,6 +29,9 @@ func newSCRAMExchange(e *Exchange) *scramExchange {
 }
 
 func (s *scramExchange) lookUp(name string) (scram.StoredCredentials, error) {
+	if !isName(name) {
+		return scram.StoredCredentials{}, errMalformed
+	}
 	s.e.user = name
 	credentials, id := s.e.a.file.scram(name)
 	s.id = id

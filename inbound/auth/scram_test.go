@@ -96,7 +96,7 @@ func TestSCRAMMalformed(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t, "ann:"+made(t, auth.SchemeSCRAM, "secret")).open()
 	for _, responses := range [][]string{
-		{""}, {"x"}, {"n,,n=ann"}, {"p=tls-unique,,n=ann,r=abc"}, {"n,,m=x,n=ann,r=abc"}, {"n,,n=a=ZZ,r=abc"},
+		{""}, {"x"}, {"n,,n=ann"}, {"p=tls-unique,,n=ann,r=abc"}, {"n,,m=x,n=ann,r=abc"}, {"n,,n=a=ZZ,r=abc"}, {"n,,n=a\nb,r=abc"}, {"n,,n=a\xff,r=abc"},
 		{"n,,n=ann,r=abc", ""}, {"n,,n=ann,r=abc", "c=biws,r=abc,p=AAAA"}, {"n,,n=ann,r=abc", "c=eSws,r=abc,p=AAAA"},
 		{"n,,n=ann,r=" + strings.Repeat("a", 5000)},
 	} {
