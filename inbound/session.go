@@ -215,7 +215,6 @@ func (s *session) broken(err error) {
 	case errors.Is(err, errDraining):
 		s.end(&replyDraining)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		s.observe("connect", &replyIdle)
 		s.end(&replyIdle)
 	}
 	s.over = true

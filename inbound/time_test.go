@@ -126,7 +126,17 @@ func stalledData(t *testing.T) {
 		if n := len(h.spool.all()); n != 0 {
 			t.Errorf("%d messages, want none", n)
 		}
+		h.refusedAsSlow()
 	})
+}
+
+// refusedAsSlow checks that the reason of the end was reported, once.
+func (h *house) refusedAsSlow() {
+	h.t.Helper()
+	refused := h.observer.AllRefused()
+	if len(refused) != 1 || refused[0].Reply.Code != 421 || refused[0].Stage != "data" || !strings.Contains(refused[0].Reply.Error(), "bytes of a message in") {
+		h.t.Errorf("refusals %v, want one at data for being slow", refused)
+	}
 }
 
 func stalledChunk(t *testing.T) {
@@ -153,6 +163,7 @@ func slowData(t *testing.T) {
 		if got := time.Since(began); got < 5*time.Minute || got > 6*time.Minute {
 			t.Errorf("ended after %s, want 5 to 6 minutes", got)
 		}
+		h.refusedAsSlow()
 	})
 }
 

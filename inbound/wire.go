@@ -78,11 +78,15 @@ func (w *wire) receive(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := w.conn.Read(p)
-	if w.pace != nil {
+	late := errors.Is(err, os.ErrDeadlineExceeded)
+	switch {
+	case w.pace != nil:
 		w.pace.received += int64(n)
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) && w.isDraining() && w.pace == nil {
-		return n, errDraining
+		if late {
+			err = replyIdle.Because(fmt.Errorf("%d bytes of a message in %s: %w", w.pace.received, w.now().Sub(w.pace.began), err))
+		}
+	case late && w.isDraining():
+		err = errDraining
 	}
 	return n, err
 }
