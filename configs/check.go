@@ -87,6 +87,7 @@ func (r *route) check(rep *report, path string) {
 			rep.fault(path+"."+n.key, "%d is less than 1", n.value)
 		}
 	}
+	r.checkSource(rep, path)
 	if r.Auth != (credentials{}) {
 		r.checkAuth(rep, path)
 	}

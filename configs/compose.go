@@ -73,8 +73,9 @@ func (f *file) composeDelivery(c *Config) {
 		Idle: time.Duration(d.Idle), MessagesPerConnection: d.MessagesPerConnection,
 	}
 	for _, r := range f.Routes {
-		c.Policy.Routes = append(c.Policy.Routes, policy.Route{Name: r.Name, When: r.When, MX: r.MX})
-		c.Outbound.Routes = append(c.Outbound.Routes, r.compose())
+		routes, ways := r.composeWays()
+		c.Policy.Routes = append(c.Policy.Routes, policy.Route{Name: r.Name, When: r.When, MX: r.MX, Ways: ways})
+		c.Outbound.Routes = append(c.Outbound.Routes, routes...)
 	}
 }
 

@@ -39,6 +39,8 @@ type route struct {
 	Auth                  credentials        `yaml:"auth"`
 	Connections           int                `yaml:"connections"`
 	MessagesPerConnection int                `yaml:"messages_per_connection"`
+	Source                []source           `yaml:"source"`
+	SOCKS5                string             `yaml:"socks5"`
 }
 
 type credentials struct {

@@ -84,7 +84,7 @@ func (t *Transport) open(ctx context.Context, r *Route, to remote, patience time
 }
 
 func (t *Transport) attempt(ctx context.Context, r *Route, to remote, patience time.Duration) (*conn, error) {
-	nc, err := t.connect(ctx, to, patience)
+	nc, err := t.connect(ctx, r, to, patience)
 	if err != nil {
 		return nil, saying(replyNoAnswer, "Connect to %s: %s", to, cause(err)).Because(err)
 	}
@@ -102,10 +102,14 @@ func (t *Transport) attempt(ctx context.Context, r *Route, to remote, patience t
 	return c, nil
 }
 
-func (t *Transport) connect(ctx context.Context, to remote, patience time.Duration) (net.Conn, error) {
+func (t *Transport) connect(ctx context.Context, r *Route, to remote, patience time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return t.o.Dial(ctx, "tcp", to.addr.String())
+	dial, err := t.dialler(r)
+	if err != nil {
+		return nil, err
+	}
+	return dial(ctx, "tcp", to.addr.String())
 }
 
 // smtps is the port where TLS comes before the greeting (RFC 8314 section 3.3).
@@ -142,7 +146,7 @@ func (c *conn) greeting() error {
 	// A host that DNS led us to and that has our name is us (RFC 5321 section 6.3). A smart
 	// host is the operator's word; a filter on the same machine often has the machine's name.
 	name, _, _ := strings.Cut(strings.TrimSpace(a.lines[0]), " ")
-	if c.route.MX && sameName(name, c.t.o.Hostname) {
+	if c.route.MX && (sameName(name, c.t.o.Hostname) || sameName(name, c.t.hostname(c.route))) {
 		return saying(replySelf, "Mail loops: %s greets with our own name", c.remote)
 	}
 	return nil
@@ -151,7 +155,7 @@ func (c *conn) greeting() error {
 // hello says EHLO, and HELO to a server that does not know it (RFC 5321 section 3.2).
 func (c *conn) hello() error {
 	c.features = features{}
-	a, err := c.command("EHLO "+c.t.o.Hostname, c.t.o.Timeouts.Hello)
+	a, err := c.command("EHLO "+c.t.hostname(c.route), c.t.o.Timeouts.Hello)
 	if err != nil {
 		return c.lost("EHLO", err)
 	}
@@ -162,7 +166,7 @@ func (c *conn) hello() error {
 	if a.code == 421 {
 		return c.refused("EHLO", a)
 	}
-	if a, err = c.command("HELO "+c.t.o.Hostname, c.t.o.Timeouts.Hello); err != nil {
+	if a, err = c.command("HELO "+c.t.hostname(c.route), c.t.o.Timeouts.Hello); err != nil {
 		return c.lost("HELO", err)
 	}
 	if a.code/100 != 2 {

@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -189,8 +190,8 @@ func (o *Options) validate() error {
 		if err := r.Validate(); err != nil {
 			fault("%w", err)
 		}
-		if r.MX && !isQualified(o.Hostname) {
-			fault("route %q sends to other people's hosts, so the hostname must be a full name, not %q", r.Name, o.Hostname)
+		if name := cmp.Or(r.Hostname, o.Hostname); r.MX && !isQualified(name) {
+			fault("route %q sends to other people's hosts, so the hostname must be a full name, not %q", r.Name, name)
 		}
 	}
 	for _, s := range o.DNS.Servers {

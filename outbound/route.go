@@ -29,6 +29,14 @@ type Route struct {
 	Auth *Credentials
 	// PlainAuth lets the credentials be sent without verified TLS.
 	PlainAuth bool
+	// Source is the address that connections come from; the system's choice where it is not
+	// valid. Addresses of hosts of the other family are not used then.
+	Source netip.Addr
+	// Hostname is our name in EHLO; "" for that of the Options.
+	Hostname string
+	// SOCKS5 is a proxy, "host:port", through which hosts are reached; "" for none. Names are
+	// looked up here all the same.
+	SOCKS5 string
 	// Connections is the most connections to one site; 0 leaves it to the scheduler.
 	Connections int
 	// MessagesPerConnection is the most messages that one connection carries; 0 means no
@@ -101,6 +109,7 @@ func (r *Route) Validate() error {
 			fault("%w", err)
 		}
 	}
+	r.validateSource(fault)
 	for _, text := range r.Hosts {
 		if _, err := ParseHost(text); err != nil {
 			fault("host %q: %w", text, err)

@@ -52,6 +52,7 @@ func (s *hostSet) site(now, expires time.Time) *relay.Site {
 			key += " plain"
 		}
 	}
+	key += s.route.identity()
 	earliest, latest := now.Add(siteMin), now.Add(siteMax)
 	if expires.Before(earliest) {
 		expires = earliest
@@ -90,6 +91,9 @@ func (s *hostSet) order(rand func(n int) int, last func(netip.AddrPort) bool) []
 	var list, late []remote
 	for _, h := range hosts {
 		for _, addr := range alternate(h.addrs) {
+			if from := s.route.Source; from.IsValid() && from.Unmap().Is4() != addr.Is4() {
+				continue
+			}
 			to := remote{h.name, netip.AddrPortFrom(addr, h.port), h.preference}
 			if last(to.addr) {
 				late = append(late, to)

@@ -31,6 +31,17 @@ type Route struct {
 	// MX says that the route delivers to the MX hosts of each recipient's domain, so that
 	// each domain is a destination of its own.
 	MX bool
+	// Ways, where there are any, are routes that share the mail of this one, such as one for each
+	// of several source addresses. A message takes one of them and keeps to it.
+	Ways []Way
+}
+
+// Way is one of a route's.
+type Way struct {
+	// Name is that of the destination's route, in place of the Route's own.
+	Name string
+	// Weight is its share of the messages, relative to the others'.
+	Weight int
 }
 
 // Rule is a condition and one action: one of Accept, Reject and Defer.

@@ -12,6 +12,7 @@ type route struct {
 	name string
 	when *condition
 	mx   bool
+	ways []Way
 }
 
 func compileRoutes(options []Route) ([]route, error) {
@@ -23,7 +24,7 @@ func compileRoutes(options []Route) ([]route, error) {
 			fault.Path = fmt.Sprintf("routes[%d].when", i)
 			faults = append(faults, fault)
 		}
-		routes[i] = route{name: o.Name, when: when, mx: o.MX}
+		routes[i] = route{name: o.Name, when: when, mx: o.MX, ways: o.Ways}
 	}
 	return routes, errors.Join(faults...)
 }
@@ -48,10 +49,10 @@ func (p *Policy) Route(o *relay.Origin, e *relay.Envelope, r relay.Recipient) (r
 			return relay.Destination{}, relay.LocalError(fmt.Errorf("route %s: %w", route.name, err))
 		}
 		if matches && route.mx {
-			return relay.Destination{Route: route.name, Domain: to.Domain}, nil
+			return relay.Destination{Route: route.way(e, r), Domain: to.Domain}, nil
 		}
 		if matches {
-			return relay.Destination{Route: route.name}, nil
+			return relay.Destination{Route: route.way(e, r)}, nil
 		}
 	}
 	reply := relay.NewReply(451, relay.EnhancedCode{4, 4, 4}, "No route for this recipient")

@@ -30,6 +30,8 @@ type Session struct {
 	// Commands are the lines as they were sent, without line ends. The lines of an AUTH
 	// dialogue are among them.
 	Commands []string
+	// Client is the address that the connection came from.
+	Client string
 	// TLS says that the session was encrypted, and ServerName is what the client asked for.
 	TLS        bool
 	ServerName string
@@ -93,7 +95,7 @@ func (p *Peer) accept() {
 			return
 		}
 		p.conns[c] = struct{}{}
-		record := &Session{}
+		record := &Session{Client: c.RemoteAddr().String()}
 		p.records = append(p.records, record)
 		s := newSession(p, c, len(p.records), record)
 		p.mu.Unlock()
