@@ -75,9 +75,6 @@ func asReply(err error) *relay.Reply {
 	return reply
 }
 
-// bare is asReply for the SASL edge, whose errors are plain ones.
-func bare(err error) error { return asReply(err) }
-
 // public keeps a text on one line of the protocol.
 func public(text string) string {
 	if len(text) <= longestText && isASCII(text) && isText(text) {
