@@ -22,6 +22,7 @@ func (f *file) check(r *report) {
 	f.checkDNS(r)
 	f.Retry.checkClasses(r)
 	f.checkReplies(r)
+	f.checkTLS(r)
 	for i := range f.Routes {
 		f.Routes[i].check(r, fmt.Sprintf("routes[%d]", i))
 	}
@@ -107,7 +108,7 @@ func (r *route) checkAuth(rep *report, path string) {
 		rep.fault(path+".auth", "credentials are for hosts, not for mx")
 	case r.Auth.Password == "" && r.Auth.OAuth2 == nil:
 		rep.fault(path+".auth", "needs a user and a password, or oauth2")
-	case r.level() != outbound.TLSVerify && !r.Auth.Plain && r.leaves():
+	case !r.level().Proves() && !r.Auth.Plain && r.leaves():
 		rep.fault(path+".tls", "credentials are sent over verified TLS only: set tls: verify, or plain: true in auth to send them all the same")
 	}
 }

@@ -100,7 +100,7 @@ func (f *file) listening() []netip.AddrPort {
 
 func (r *route) compose() outbound.Route {
 	composed := outbound.Route{
-		Name: r.Name, MX: r.MX, Hosts: r.Hosts, TLS: r.level(),
+		Name: r.Name, MX: r.MX, Hosts: r.Hosts, TLS: r.level(), Fingerprints: r.Fingerprints,
 		Connections: r.Connections, MessagesPerConnection: r.MessagesPerConnection,
 	}
 	if r.Auth != (credentials{}) {

@@ -36,6 +36,7 @@ type route struct {
 	Preset                string             `yaml:"preset"`
 	Hosts                 []string           `yaml:"hosts"`
 	TLS                   *outbound.TLSLevel `yaml:"tls"`
+	Fingerprints          []string           `yaml:"fingerprints"`
 	Auth                  credentials        `yaml:"auth"`
 	Connections           int                `yaml:"connections"`
 	MessagesPerConnection int                `yaml:"messages_per_connection"`

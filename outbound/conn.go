@@ -23,6 +23,9 @@ type conn struct {
 	// tls describes the encryption; "" for none. verified says that the certificate is good.
 	tls      string
 	verified bool
+	// level is what is asked of the encryption, and tlsas are what TLSDANE goes by.
+	level TLSLevel
+	tlsas []tlsa
 
 	// used says that there was a transaction before, and messages counts those that ended in
 	// the peer's reply to a whole message.

@@ -117,7 +117,12 @@ const smtps = 465
 
 // begin runs the session up to its first transaction.
 func (c *conn) begin(ctx context.Context) error {
-	if c.remote.addr.Port() == smtps && c.route.TLS != TLSNone {
+	if c.level = c.route.TLS; c.level == TLSDANE {
+		if err := c.askDANE(ctx); err != nil {
+			return err
+		}
+	}
+	if c.remote.addr.Port() == smtps && c.level != TLSNone {
 		if err := c.encrypt(ctx); err != nil {
 			return err
 		}

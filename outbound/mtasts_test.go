@@ -71,10 +71,16 @@ func newGuarded(t *testing.T, config *tls.Config, roots *x509.CertPool, policy s
 
 func (g *guarded) transport(t *testing.T) *outbound.Transport {
 	t.Helper()
+	return g.transportOf(t, func(*outbound.Options) {})
+}
+
+func (g *guarded) transportOf(t *testing.T, edit func(*outbound.Options)) *outbound.Transport {
+	t.Helper()
 	return internet(t, g.dns, func(o *outbound.Options) {
 		o.Now, o.RootCAs, o.MXPort, o.STSDir = g.clock.time, g.roots, g.peer.Port(), g.dir
 		o.HTTP = &http.Client{Transport: g.host}
 		o.Routes[0].TLS = outbound.TLSMay
+		edit(o)
 	})
 }
 

@@ -20,6 +20,9 @@ const (
 	// stsTimeout bounds fetching a policy, stsMaxBytes its size (RFC 8461 section 3.3).
 	stsTimeout  = 15 * time.Second
 	stsMaxBytes = 64 << 10
+	// stsRecordTimeout bounds the look-up of the record, which must not hold up mail where a DNS
+	// server keeps silent about it.
+	stsRecordTimeout = 5 * time.Second
 	// stsRefresh is after how long a policy is fetched again although its record is the same, so
 	// that its life is extended long before its end (RFC 8461 section 3.3).
 	stsRefresh = 24 * time.Hour
@@ -102,6 +105,8 @@ func (c *stsCache) entry(domain string) *stsEntry {
 // record looks for the id of the policy in DNS. That there is none now does not end one that
 // was fetched.
 func (c *stsCache) record(ctx context.Context, domain string) (string, bool) {
+	ctx, cancel := context.WithTimeout(ctx, stsRecordTimeout)
+	defer cancel()
 	a, err := c.resolver.lookup(ctx, question{"_mta-sts." + domain, dns.TypeTXT})
 	if err != nil {
 		return "", false

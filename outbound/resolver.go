@@ -18,8 +18,8 @@ type resolver interface {
 	lookup(ctx context.Context, q question) (answer, error)
 }
 
-// question asks for the records of one type, dns.TypeMX, TypeA, TypeAAAA or TypeTXT. The name
-// is as toASCII gives it.
+// question asks for the records of one type, dns.TypeMX, TypeA, TypeAAAA, TypeTXT or
+// TypeTLSA. The name is as toASCII gives it.
 type question struct {
 	name  string
 	qtype uint16
@@ -32,6 +32,7 @@ type answer struct {
 	mxs    []mx
 	addrs  []netip.Addr
 	txts   []string
+	tlsas  []*dns.TLSA
 	// secure says that a resolver that we trust has validated the answer.
 	secure  bool
 	expires time.Time
@@ -208,6 +209,9 @@ func (a *answer) add(rr dns.RR, qtype uint16) bool {
 	case *dns.MX:
 		a.mxs = append(a.mxs, mx{plainName(rr.Mx), rr.Preference})
 		return true
+	case *dns.TLSA:
+		a.tlsas = append(a.tlsas, rr)
+		return true
 	case *dns.TXT:
 		a.txts = append(a.txts, strings.Join(rr.Txt, ""))
 		return true
@@ -219,7 +223,7 @@ func (a *answer) add(rr dns.RR, qtype uint16) bool {
 	return false
 }
 
-func (a *answer) empty() bool { return len(a.mxs)+len(a.addrs)+len(a.txts) == 0 }
+func (a *answer) empty() bool { return len(a.mxs)+len(a.addrs)+len(a.txts)+len(a.tlsas) == 0 }
 
 func (a *answer) addAddr(ip net.IP) bool {
 	addr, ok := netip.AddrFromSlice(ip)

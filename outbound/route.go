@@ -42,6 +42,12 @@ type Route struct {
 	// MessagesPerConnection is the most messages that one connection carries; 0 means no
 	// limit but that of the Options.
 	MessagesPerConnection int
+	// Fingerprints are SHA-256 of certificates or of public keys, in hex, for TLSFingerprint.
+	Fingerprints []string
+	// dnssec says that DNSSEC vouches for the mail exchanges of the domain.
+	dnssec bool
+	// withoutDANE is the level at hosts without usable TLSA records; it is for TLSDANE.
+	withoutDANE TLSLevel
 	// authentic says that something better than plain DNS vouches for the hosts of the domain.
 	authentic bool
 }
@@ -59,18 +65,26 @@ const (
 	TLSEncrypt
 	// TLSVerify wants a certificate that the roots vouch for and that names the host.
 	TLSVerify
+	// TLSFingerprint wants one of the certificates or public keys that the route names.
+	TLSFingerprint
+	// TLSDANE wants what the host's TLSA records name (RFC 7672), and where a host by MX has none
+	// that DNSSEC vouches for, is TLSMay.
+	TLSDANE
 )
 
 // tlsLevels are the words of the levels, in order.
-var tlsLevels = [...]string{"may", "none", "encrypt", "verify"}
+var tlsLevels = [...]string{"may", "none", "encrypt", "verify", "fingerprint", "dane"}
 
 // String gives the level's word in the configuration.
 func (l TLSLevel) String() string { return tlsLevels[l] }
 
+// Proves says that the level lets nobody pass for the host.
+func (l TLSLevel) Proves() bool { return l >= TLSVerify }
+
 // MarshalText gives the level's word.
 func (l TLSLevel) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
-// UnmarshalText reads may, none, encrypt, verify, or "required", which means encrypt.
+// UnmarshalText reads may, none, encrypt, verify, fingerprint, dane, or "required", which means encrypt.
 func (l *TLSLevel) UnmarshalText(text []byte) error {
 	word := string(text)
 	if word == "required" {
@@ -78,7 +92,7 @@ func (l *TLSLevel) UnmarshalText(text []byte) error {
 	}
 	i := slices.Index(tlsLevels[:], word)
 	if i < 0 {
-		return fmt.Errorf("%q is not a TLS level: want none, may, encrypt or verify", text)
+		return fmt.Errorf("%q is not a TLS level: want none, may, encrypt, verify, fingerprint or dane", text)
 	}
 	*l = TLSLevel(i)
 	return nil
@@ -100,6 +114,14 @@ func (r *Route) Validate() error {
 		fault("has neither mx nor hosts")
 	case r.MX && r.Auth != nil:
 		fault("has credentials, which are for hosts and not for mx")
+	}
+	if (r.TLS == TLSFingerprint) != (len(r.Fingerprints) > 0) {
+		fault("fingerprints and the TLS level fingerprint go together")
+	}
+	for _, text := range r.Fingerprints {
+		if _, err := ParseFingerprint(text); err != nil {
+			fault("%w", err)
+		}
 	}
 	if r.Connections < 0 || r.MessagesPerConnection < 0 {
 		fault("has fewer than no connections or messages")

@@ -42,10 +42,7 @@ func (s *hostSet) site(now, expires time.Time) *relay.Site {
 		names = append(names, fmt.Sprintf("%s:%d", h.name, h.port))
 	}
 	slices.Sort(names)
-	key := strings.Join(slices.Compact(names), ",") + " tls=" + s.route.TLS.String()
-	if s.route.authentic {
-		key += " authentic"
-	}
+	key := strings.Join(slices.Compact(names), ",") + " tls=" + s.route.proof()
 	if s.route.Auth != nil {
 		key += " user=" + s.route.Auth.User
 		if s.route.PlainAuth {

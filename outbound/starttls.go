@@ -10,7 +10,7 @@ import (
 
 // startTLS encrypts the session as the route's level asks (conformance, table TLS).
 func (c *conn) startTLS(ctx context.Context) error {
-	level := c.route.TLS
+	level := c.level
 	switch {
 	case c.tls != "" || level == TLSNone:
 		return nil
@@ -46,39 +46,50 @@ func (c *conn) encrypt(ctx context.Context) error {
 		ServerName: c.remote.name, InsecureSkipVerify: true,
 		ClientSessionCache: c.t.sessions, Time: c.t.o.Now,
 	}
-	if c.route.TLS == TLSMay {
+	if c.level == TLSMay {
 		config.MinVersion = tls.VersionTLS10 // old encryption is more than none
 	}
 	client := tls.Client(c.raw, config)
 	ctx, cancel := context.WithTimeout(ctx, c.t.o.Timeouts.Hello)
 	defer cancel()
 	if err := client.HandshakeContext(ctx); err != nil {
-		if c.route.TLS == TLSMay && c.route.Auth == nil && c.remote.addr.Port() != smtps && !errors.Is(err, context.Canceled) {
+		if c.level == TLSMay && c.route.Auth == nil && c.remote.addr.Port() != smtps && !errors.Is(err, context.Canceled) {
 			return fmt.Errorf("%w: %w", errPlainInstead, err)
 		}
 		return saying(replyTLSFault, "TLS handshake with %s failed", c.remote).Because(err)
 	}
 	state := client.ConnectionState()
 	fault := c.verify(state)
-	if fault != nil && c.route.TLS == TLSVerify {
-		return saying(replyTLSFault, "%s has no certificate that proves its name", c.remote).Because(fault)
+	if fault != nil && c.level.Proves() {
+		return saying(replyTLSFault, "%s has no certificate that proves its name by tls: %s", c.remote, c.level).Because(fault)
 	}
 	c.use(client)
 	c.tls, c.verified = describeTLS(state), fault == nil
 	return nil
 }
 
-// verify checks the chain and the name of a certificate (RFC 9525).
+// verify checks that the certificate proves who the host is, as the level has it.
 func (c *conn) verify(state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
 		return errors.New("no certificate")
 	}
+	switch c.level {
+	case TLSFingerprint:
+		return c.route.verifyFingerprint(state.PeerCertificates[0])
+	case TLSDANE:
+		return c.verifyDANE(state)
+	}
+	return c.verifyChain(state.PeerCertificates, c.t.o.RootCAs)
+}
+
+// verifyChain checks the chain and the name of a certificate (RFC 9525).
+func (c *conn) verifyChain(chain []*x509.Certificate, roots *x509.CertPool) error {
 	intermediates := x509.NewCertPool()
-	for _, cert := range state.PeerCertificates[1:] {
+	for _, cert := range chain[1:] {
 		intermediates.AddCert(cert)
 	}
-	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
-		DNSName: c.remote.name, Roots: c.t.o.RootCAs, Intermediates: intermediates, CurrentTime: c.t.o.Now(),
+	_, err := chain[0].Verify(x509.VerifyOptions{
+		DNSName: c.remote.name, Roots: roots, Intermediates: intermediates, CurrentTime: c.t.o.Now(),
 	})
 	return err
 }

@@ -3,24 +3,29 @@ package outbound
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"postrider/relay"
 )
 
 // policed returns the route as the domain of the recipients wants it to be taken, and the hosts
 // that it vouches for: all of them where it says nothing.
-func (t *Transport) policed(ctx context.Context, r *Route, domain string, mxSecure bool, hosts []hostAddrs) (*Route, []hostAddrs, *relay.Reply) {
+func (t *Transport) policed(ctx context.Context, r *Route, domain string, dnssec bool, hosts []hostAddrs) (*Route, []hostAddrs, *relay.Reply) {
 	policy, ok := t.stsPolicy(ctx, r, domain)
-	if !ok && !mxSecure {
+	if !ok && !dnssec {
 		return r, hosts, nil
 	}
 	// Each level of proof is a route of its own, so that connections are shared by equals only.
 	strict := *r
-	strict.authentic = true
+	strict.authentic, strict.dnssec = true, dnssec
 	if !ok {
 		return &strict, hosts, nil
 	}
-	strict.TLS = TLSVerify
+	// DANE goes before MTA-STS at a host that has it (RFC 8461 section 2).
+	strict.withoutDANE = TLSVerify
+	if r.TLS != TLSDANE {
+		strict.TLS = TLSVerify
+	}
 	hosts = slices.DeleteFunc(slices.Clone(hosts), func(h hostAddrs) bool { return !policy.allows(h.name) })
 	if len(hosts) == 0 {
 		return nil, nil, saying(replyTLSPolicy, "The MTA-STS policy of %s names none of its mail exchanges", domain)
@@ -35,4 +40,22 @@ func (t *Transport) stsPolicy(ctx context.Context, r *Route, domain string) (sts
 	}
 	p, ok := t.sts.find(ctx, domain)
 	return p, ok && p.Mode == stsEnforce
+}
+
+// proof names everything that a host had to prove for a connection of the route: those that
+// differ in it share none (conformance T17).
+func (r *Route) proof() string {
+	text := r.TLS.String()
+	if len(r.Fingerprints) > 0 {
+		text += "=" + strings.Join(r.Fingerprints, ",")
+	}
+	for _, p := range []struct {
+		is   bool
+		word string
+	}{{r.authentic, " authentic"}, {r.dnssec, " dnssec"}, {r.withoutDANE == TLSVerify, " or verify"}} {
+		if p.is {
+			text += p.word
+		}
+	}
+	return text
 }
