@@ -1,6 +1,8 @@
 package inbound
 
 import (
+	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"time"
@@ -17,6 +19,10 @@ const proxyTimeout = 10 * time.Second
 // whom it would meet.
 func (s *session) unproxy() bool {
 	s.until = s.now().Add(min(proxyTimeout, s.limits.Idle))
+	if _, err := s.in.Peek(1); errors.Is(err, io.EOF) {
+		s.over = true // a balancer that only looks whether we are there
+		return false
+	}
 	header, err := proxyproto.Read(s.in)
 	client := s.peer
 	if err == nil && header.Command.IsProxy() {

@@ -68,6 +68,9 @@ func malformedProxy(t *testing.T) {
 		c.send(header + "MAIL FROM:<a@example.com>\r\n")
 		c.talk("S: EOF")
 	}
+	looking := h.dial() // whether we are there
+	looking.conn.(interface{ CloseWrite() error }).CloseWrite()
+	looking.talk("S: EOF")
 	if n := len(h.observer.AllRefused()); n != 7 {
 		t.Errorf("%d refusals were reported, want one each", n)
 	}
