@@ -85,3 +85,40 @@ func TestClassesOfOneDelivery(t *testing.T) {
 		}
 	})
 }
+
+// T18: while a smart host refuses our credentials the mail waits behind the gate, with the reason,
+// and the host is asked seldom; when they have been put right everything is delivered.
+func TestCredentialsHoldTheRoute(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		refused := true
+		r.transport.SiteOf = func(relay.Destination) (*relay.Site, error) { return &relay.Site{Key: "smart", Smart: true}, nil }
+		r.transport.OnDial = func(context.Context, *relay.Site) error {
+			if !refused {
+				return nil
+			}
+			said := relay.NewReply(451, relay.EnhancedCode{4, 7, 8}, "smtp.test said to AUTH: 535 5.7.8 no")
+			said.Class = relay.ClassAuth
+			return said
+		}
+		r.start(t)
+		for range 20 {
+			r.send(t, "a@example.com", "b@one.test")
+		}
+		after(time.Hour)
+		if left := r.queued(t); len(left) != 20 || left[0].Attempts != 0 {
+			t.Errorf("%d deliveries left after an hour, want 20 without an attempt", len(left))
+		}
+		if dials := r.transport.Dials("smart"); dials > 20 {
+			t.Errorf("%d log-ins in an hour", dials)
+		}
+		gated := r.observer.AllGated()
+		if len(gated) != 1 || gated[0].Reply.Class != relay.ClassAuth {
+			t.Errorf("gates %+v", gated)
+		}
+		refused = false
+		after(15 * time.Minute)
+		if got := len(r.delivered()); got != 20 {
+			t.Errorf("delivered %d of 20", got)
+		}
+	})
+}
