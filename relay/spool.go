@@ -40,7 +40,8 @@ type Spool interface {
 
 	// Settle records the end of an attempt as one atomic batch and gives up the claim.
 	// It need not be durable when it returns but becomes so within milliseconds: a lost
-	// settle repeats an attempt. On an error nothing has changed and the claim still holds.
+	// settle repeats an attempt. On an error nothing has changed and the claim still holds,
+	// save where ctx ended while the disk was full: then it may still take effect later.
 	Settle(ctx context.Context, s Settlement) error
 
 	// Message returns a message's record, ErrNotFound or ErrCorrupt.

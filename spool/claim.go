@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,10 @@ func (s *Spool) Claim(ctx context.Context, to relay.Destination, flow relay.Flow
 		return nil, time.Time{}, err
 	}
 	defer s.leave()
+	// What cannot be settled must not be handed out.
+	if err := s.broken(); err != nil {
+		return nil, time.Time{}, err
+	}
 	c := claim{s: s, prefix: binPrefix(to, flow), now: now, n: n}
 	if err := c.run(); err != nil {
 		s.giveUp(c.taken)
@@ -55,7 +60,7 @@ func (c *claim) run() (err error) {
 		return corrupt(err)
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	for ok := it.First(); ok; ok = it.Next() {
+	for ok := it.First(); ok; ok = c.goOn(it) {
 		stop, err := c.visit(it)
 		if err != nil {
 			return err
@@ -70,6 +75,14 @@ func (c *claim) run() (err error) {
 	}
 	t.raise(c.prefix, end)
 	return nil
+}
+
+// goOn moves to the next key. An iterator that has met an error wants to be placed anew.
+func (c *claim) goOn(it *pebble.Iterator) bool {
+	if it.Error() == nil {
+		return it.Next()
+	}
+	return it.SeekGE(append(bytes.Clone(c.bad[len(c.bad)-1].key), 0))
 }
 
 // visit takes the delivery at the iterator, or says that the walk stops before it.
@@ -87,8 +100,12 @@ func (c *claim) visit(it *pebble.Iterator) (stop bool, err error) {
 		return true, nil
 	}
 	value, err := it.ValueAndErr()
+	if pebble.IsCorruptionError(err) {
+		c.reject(it, corrupt(err))
+		return false, nil
+	}
 	if err != nil {
-		return false, corrupt(err)
+		return false, err
 	}
 	d, err := c.s.codec.decodeDelivery(p, value)
 	if err != nil {
@@ -112,7 +129,14 @@ func (s *Spool) ClaimMessage(ctx context.Context, id relay.ID) ([]relay.Delivery
 		return nil, err
 	}
 	defer s.leave()
-	defer s.messages.lock(id)()
+	if err := s.broken(); err != nil {
+		return nil, err
+	}
+	unlock, err := s.messages.lock(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	locations, err := s.locations(id)
 	if err != nil {
 		return nil, fmt.Errorf("claim message %s: %w", id, err)

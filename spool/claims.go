@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"context"
 	"sync"
 
 	"postrider/relay"
@@ -40,10 +41,21 @@ func (c *claims) drop(id relay.DeliveryID) {
 
 // messageLocks serialise what changes the set of a message's deliveries, so that the last
 // one out knows that it is.
-type messageLocks [256]sync.Mutex
+// A Settle that waits for a full disk keeps its lock, so those who want it may give up.
+type messageLocks [256]chan struct{}
 
-func (l *messageLocks) lock(id relay.ID) (unlock func()) {
-	mu := &l[id[len(id)-1]]
-	mu.Lock()
-	return mu.Unlock
+func (l *messageLocks) init() {
+	for i := range l {
+		l[i] = make(chan struct{}, 1)
+	}
+}
+
+func (l *messageLocks) lock(ctx context.Context, id relay.ID) (unlock func(), err error) {
+	mu := l[id[len(id)-1]]
+	select {
+	case mu <- struct{}{}:
+		return func() { <-mu }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

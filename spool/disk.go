@@ -41,6 +41,9 @@ type disk struct {
 
 	mu      sync.Mutex
 	waiting int
+	// stalled is set while Pebble takes no writes because it is behind with its tables, and
+	// failing while it fails to write them. Both together are as bad as a full disk.
+	stalled, failing bool
 	// full is closed while an operation waits.
 	full chan struct{}
 }
@@ -106,6 +109,27 @@ func (d *disk) do(op func() error) error {
 func (d *disk) wait(n int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.count(n, err)
+}
+
+// note changes stalled or failing.
+func (d *disk) note(flag *bool, on bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	was := d.stalled && d.failing
+	*flag = on
+	switch is := d.stalled && d.failing; {
+	case is && !was:
+		d.count(1, errTables)
+	case was && !is:
+		d.count(-1, nil)
+	}
+}
+
+// errTables is why nothing can be written while the log has room.
+var errTables = errors.New("tables cannot be written")
+
+func (d *disk) count(n int, err error) {
 	before := d.waiting
 	d.waiting += n
 	switch {

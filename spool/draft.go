@@ -66,7 +66,13 @@ func (d *draft) Write(p []byte) (n int, err error) {
 
 // spill writes the tail as a piece. With the first goes the note by which the next start
 // finds the pieces if there is no commit.
+//
+// Many sessions may have been admitted at once, so each piece asks for room again: a disk
+// that Pebble itself has filled has no room to remove anything.
 func (d *draft) spill() error {
+	if err := d.s.Admit(chunkSize); err != nil {
+		return err
+	}
 	b := d.s.db.NewBatch()
 	body := d.body
 	if d.chunks == 0 {

@@ -39,8 +39,21 @@ func (s *Spool) listener() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
 			s.disk.troubled.Store(true)
+			s.disk.note(&s.disk.failing, true)
 			s.o.Fault(relay.Fault{Doing: "flush or compact the spool", Err: err})
 		},
+		FlushEnd: func(info pebble.FlushInfo) {
+			if info.Err == nil {
+				s.disk.note(&s.disk.failing, false)
+			}
+		},
+		CompactionEnd: func(info pebble.CompactionInfo) {
+			if info.Err == nil {
+				s.disk.note(&s.disk.failing, false)
+			}
+		},
+		WriteStallBegin: func(pebble.WriteStallBeginInfo) { s.disk.note(&s.disk.stalled, true) },
+		WriteStallEnd:   func() { s.disk.note(&s.disk.stalled, false) },
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			s.o.Fault(relay.Fault{Doing: "read the spool", Err: fmt.Errorf("%w: %s", relay.ErrCorrupt, info)})
 		},

@@ -39,7 +39,7 @@ func (s *Spool) Bins(ctx context.Context) iter.Seq2[relay.BinHead, error] {
 			}
 			p, prefix, err := parsePlace(key)
 			if err != nil {
-				s.setAside(key, err)
+				s.setAsideLater(ctx, key, err)
 				next = append(key, 0)
 				continue
 			}
@@ -76,7 +76,7 @@ func (s *Spool) Arrived(ctx context.Context, from relay.ID) iter.Seq2[relay.ID, 
 			}
 			for _, key := range page {
 				if len(key) != 1+len(relay.ID{}) {
-					s.setAside(key, errKey)
+					s.setAsideLater(ctx, key, errKey)
 					continue
 				}
 				if !yield(relay.ID(key[1:]), nil) {
@@ -152,7 +152,11 @@ func (s *Spool) Deliveries(ctx context.Context, id relay.ID) ([]relay.Delivery, 
 		return nil, err
 	}
 	defer s.leave()
-	defer s.messages.lock(id)()
+	unlock, err := s.messages.lock(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	locations, err := s.locations(id)
 	if err != nil {
 		return nil, fmt.Errorf("deliveries of %s: %w", id, err)

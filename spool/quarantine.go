@@ -17,7 +17,11 @@ func (s *Spool) Quarantine(ctx context.Context, id relay.ID, reason string) erro
 		return err
 	}
 	defer s.leave()
-	defer s.messages.lock(id)()
+	unlock, err := s.messages.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := s.quarantine(id, reason); err != nil {
 		return fmt.Errorf("quarantine message %s: %w", id, err)
 	}
@@ -46,14 +50,22 @@ func (s *Spool) quarantine(id relay.ID, reason string) error {
 	if err != nil {
 		return errors.Join(err, b.Close())
 	}
+	var taken []location
 	for _, l := range locations {
-		s.claims.take(l.id, string(l.queueKey)) // or somebody holds it
+		if s.claims.take(l.id, string(l.queueKey)) { // or somebody holds it
+			taken = append(taken, l)
+		}
 	}
-	err = s.apply(b, pebble.NoSync)
+	if err := s.apply(b, pebble.NoSync); err != nil {
+		for _, l := range taken {
+			s.release(l.id, string(l.queueKey))
+		}
+		return err
+	}
 	for _, l := range locations {
 		s.retire(l.id, string(l.queueKey))
 	}
-	return err
+	return nil
 }
 
 // addQuarantined moves a record to the quarantine, as it is. One that is not there is
@@ -76,6 +88,15 @@ func (s *Spool) addQuarantined(b *pebble.Batch, key []byte, reason string) error
 	// Whatever made the record unusable may have written it twice: this is no place
 	// for SingleDelete.
 	return errors.Join(b.Set(aside, record, nil), b.Delete(key, nil))
+}
+
+// setAsideLater is setAside for who is not inside enter.
+func (s *Spool) setAsideLater(ctx context.Context, key []byte, why error) {
+	if err := s.enter(ctx); err != nil {
+		return // the next start meets it again
+	}
+	defer s.leave()
+	s.setAside(key, why)
 }
 
 // setAside moves one record to the quarantine that was met on the way, and reports it.

@@ -19,6 +19,9 @@ type reserve struct {
 	size  int64
 	fault func(relay.Fault)
 
+	// failed is set where the last try to make it failed, of which keep tells once.
+	failed bool
+
 	mu   sync.Mutex
 	held bool
 }
@@ -36,9 +39,11 @@ func (r *reserve) keep(free, minFree int64) {
 	case free < r.size:
 		r.release()
 	case free-r.size >= minFree:
-		if err := r.make(); err != nil {
+		err := r.make()
+		if told := r.failed; err != nil && !told {
 			r.fault(relay.Fault{Doing: "make the spool's disk reserve", Err: err})
 		}
+		r.failed = err != nil
 	}
 }
 

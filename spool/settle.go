@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -29,28 +30,50 @@ func (s *Spool) settle(ctx context.Context, st relay.Settlement) error {
 	}
 	defer s.leave()
 	id := st.Delivery.DeliveryID
-	defer s.messages.lock(id.Message)()
-	key, held := s.claims.key(id)
-	if !held {
-		return fmt.Errorf("%w: %w", errUnclaimed, relay.ErrNotFound)
-	}
-	was, _, err := parsePlace([]byte(key))
+	unlock, err := s.messages.lock(ctx, id.Message)
 	if err != nil {
 		return err
 	}
-	e := ending{s: s, st: st, was: was, b: s.db.NewBatch()}
-	if err := e.build(); err != nil {
-		return errors.Join(err, e.b.Close())
-	}
-	if err := e.apply(); err != nil {
+	unlock = sync.OnceFunc(unlock)
+	e, err := s.prepareEnding(st)
+	if err != nil {
+		unlock()
 		return err
 	}
-	s.retire(id, key)
-	for _, p := range e.then {
-		s.located.lower(p.locationKey())
-		s.appear(string(p.key()))
+	// Who gives up waiting for a full disk leaves the batch, the claim and the lock to
+	// the moment when there is space.
+	end := func(err error) {
+		e.end(err)
+		unlock()
 	}
-	return nil
+	abandoned, err := s.applyUnless(ctx, nil, e.b, pebble.NoSync, end)
+	switch {
+	case !abandoned:
+		end(err)
+	case s.broken() != nil:
+		unlock()
+	}
+	return err
+}
+
+// prepareEnding makes the batch, with the notices held. The message is locked.
+func (s *Spool) prepareEnding(st relay.Settlement) (*ending, error) {
+	key, held := s.claims.key(st.Delivery.DeliveryID)
+	if !held {
+		return nil, fmt.Errorf("%w: %w", errUnclaimed, relay.ErrNotFound)
+	}
+	was, _, err := parsePlace([]byte(key))
+	if err != nil {
+		return nil, err
+	}
+	e := &ending{s: s, st: st, was: was, b: s.db.NewBatch()}
+	if err := e.build(); err != nil {
+		return nil, errors.Join(err, e.b.Close())
+	}
+	if err := e.hold(); err != nil {
+		return nil, errors.Join(err, e.b.Close())
+	}
+	return e, nil
 }
 
 // ending is the batch that ends an attempt, in the making.
@@ -180,17 +203,21 @@ func (e *ending) layout() (layout, error) {
 	return e.s.layout(e.was.id.Message)
 }
 
-// apply writes the batch with the notices held.
-func (e *ending) apply() error {
+// hold claims the deliveries of all notices, or none.
+func (e *ending) hold() error {
 	for i := range e.notices {
 		if !e.notices[i].hold() {
 			for j := range i {
 				e.notices[j].drop()
 			}
-			return errors.Join(errTwice, e.b.Close())
+			return errTwice
 		}
 	}
-	_, err := e.s.applyUnless(nil, e.b, pebble.NoSync, func(error) {})
+	return nil
+}
+
+// end sees to the claims, now that the batch has been applied or has failed.
+func (e *ending) end(err error) {
 	for i := range e.notices {
 		if err != nil {
 			e.notices[i].drop()
@@ -198,5 +225,12 @@ func (e *ending) apply() error {
 			e.notices[i].publish()
 		}
 	}
-	return err
+	if err != nil {
+		return
+	}
+	e.s.retire(e.was.id, string(e.was.key()))
+	for _, p := range e.then {
+		e.s.located.lower(p.locationKey())
+		e.s.appear(string(p.key()))
+	}
 }

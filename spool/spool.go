@@ -48,6 +48,14 @@ type Spool struct {
 	wake     chan struct{}
 	stop     chan struct{}
 	ended    chan struct{}
+
+	// removed is set while there may be bodies that have been removed and still take space.
+	removed    atomic.Bool
+	reclaiming atomic.Bool
+	reclaims   sync.WaitGroup
+	// untilStop ends when Close stops the background.
+	untilStop context.Context
+	cancel    context.CancelFunc
 }
 
 var _ relay.Spool = (*Spool)(nil)
@@ -70,9 +78,12 @@ func Open(o Options) (*Spool, error) {
 		stop:   make(chan struct{}),
 		ended:  make(chan struct{}),
 	}
+	s.removed.Store(true)
+	s.untilStop, s.cancel = context.WithCancel(context.Background())
 	s.disk = newDisk(&o, s.fail)
 	s.claims.held = make(map[relay.DeliveryID]string)
 	s.bins.init()
+	s.messages.init()
 	s.arrivals.first = string(messageKey(relay.ID{}))
 	s.located.first = string(idPrefix(spaceDelivery, relay.ID{}))
 	if s.codec, err = newCodec(); err != nil {
@@ -170,15 +181,33 @@ func (s *Spool) close() error {
 	if err := cmp.Or(s.broken(), s.disk.check()); err != nil {
 		return err
 	}
+	full := s.disk.filled()
 	s.life.Lock()
-	defer s.life.Unlock()
-	if s.closed {
+	was := s.closed
+	s.closed = true
+	s.life.Unlock()
+	if was {
 		return nil
 	}
-	s.closed = true
+	ended := make(chan error, 1)
+	go func() { ended <- s.end() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-full:
+		return relay.StorageFull(errFull)
+	case <-s.failed:
+		return s.broken()
+	}
+}
+
+// end waits for what is under way and closes the database.
+func (s *Spool) end() error {
 	s.using.Wait()
 	close(s.stop)
 	<-s.ended
+	s.cancel()
+	s.reclaims.Wait()
 	var err error
 	if s.unsynced.Load() {
 		err = s.db.LogData([]byte{recordVersion}, pebble.Sync)

@@ -31,6 +31,7 @@ func (s *Spool) apply(b *pebble.Batch, o *pebble.WriteOptions) error {
 		return err
 	}
 	if !o.Sync {
+		s.removed.Store(true)
 		s.markUnsynced()
 	}
 	return b.Close()
@@ -58,12 +59,12 @@ func (s *Spool) write(ctx context.Context, b *pebble.Batch, o *pebble.WriteOptio
 		return false, errors.Join(err, b.Close())
 	}
 	defer s.leave()
-	return s.applyUnless(full, b, o, late)
+	return s.applyUnless(context.Background(), full, b, o, late)
 }
 
 // applyUnless applies a batch, and gives up on it when the disk is full, if the caller
-// minds, or the spool fails. The caller is inside enter.
-func (s *Spool) applyUnless(full <-chan struct{}, b *pebble.Batch, o *pebble.WriteOptions, late func(error)) (abandoned bool, err error) {
+// minds or its context has ended, or the spool fails. The caller is inside enter.
+func (s *Spool) applyUnless(ctx context.Context, full <-chan struct{}, b *pebble.Batch, o *pebble.WriteOptions, late func(error)) (abandoned bool, err error) {
 	result := make(chan error)
 	given := make(chan struct{})
 	s.using.Go(func() {
@@ -74,11 +75,20 @@ func (s *Spool) applyUnless(full <-chan struct{}, b *pebble.Batch, o *pebble.Wri
 			late(err)
 		}
 	})
+	if full == nil {
+		select {
+		case err := <-result:
+			return false, err
+		case <-s.failed:
+		case <-ctx.Done(): // a disk that is well answers all the same
+			full = s.disk.filled()
+		}
+	}
 	select {
 	case err := <-result:
 		return false, err
 	case <-full:
-		err = relay.StorageFull(errFull)
+		err = errors.Join(relay.StorageFull(errFull), ctx.Err())
 	case <-s.failed:
 		err = s.broken()
 	}
@@ -125,6 +135,7 @@ func (s *Spool) keepReserve() {
 		return
 	}
 	s.disk.reserve.keep(free, s.o.MinFree)
+	s.reclaim(free)
 }
 
 // Admit refuses new mail while less than MinFree bytes would be left.
