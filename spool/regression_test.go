@@ -189,7 +189,6 @@ func TestCorruptBlob(t *testing.T) {
 		t.Fatal(err)
 	}
 	mail := newMail()
-	var ms []*relay.Message
 	for i := range 3 {
 		m, ds := mail.message(1, 10)
 		if i == 1 {
@@ -198,7 +197,6 @@ func TestCorruptBlob(t *testing.T) {
 		if err := commit(t.Context(), s, m, ds); err != nil {
 			t.Fatal(err)
 		}
-		ms = append(ms, m)
 	}
 	if err := s.Flush(); err != nil {
 		t.Fatal(err)
