@@ -3,7 +3,9 @@ package integration
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -25,14 +27,18 @@ func Lacking(programs ...string) string {
 }
 
 // FreePort gives a port of 127.0.0.1 that nothing listens on, for peers that cannot say
-// which one the operating system gave them.
+// which one the operating system gave them. It is below those that the system gives away
+// by itself (from 32768 on Linux), so that no other socket takes it before the peer does.
 func FreePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	const lowest, highest = 10_000, 32_000
+	for range highest - lowest {
+		port := lowest + rand.IntN(highest-lowest)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, errors.New("no free port")
 }
 
 // awaitGreeting waits until the process greets as an SMTP server on the address.

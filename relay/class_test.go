@@ -3,6 +3,7 @@ package relay_test
 import (
 	"context"
 	"encoding/json"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,10 +91,11 @@ func TestClassesOfOneDelivery(t *testing.T) {
 // and the host is asked seldom; when they have been put right everything is delivered.
 func TestCredentialsHoldTheRoute(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
-		refused := true
+		var refused atomic.Bool
+		refused.Store(true)
 		r.transport.SiteOf = func(relay.Destination) (*relay.Site, error) { return &relay.Site{Key: "smart", Smart: true}, nil }
 		r.transport.OnDial = func(context.Context, *relay.Site) error {
-			if !refused {
+			if !refused.Load() {
 				return nil
 			}
 			said := relay.NewReply(451, relay.EnhancedCode{4, 7, 8}, "smtp.test said to AUTH: 535 5.7.8 no")
@@ -115,7 +117,7 @@ func TestCredentialsHoldTheRoute(t *testing.T) {
 		if len(gated) != 1 || gated[0].Reply.Class != relay.ClassAuth {
 			t.Errorf("gates %+v", gated)
 		}
-		refused = false
+		refused.Store(false)
 		after(15 * time.Minute)
 		if got := len(r.delivered()); got != 20 {
 			t.Errorf("delivered %d of 20", got)
