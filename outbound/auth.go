@@ -18,7 +18,9 @@ func (c *conn) authenticate(ctx context.Context) error {
 	if cred == nil {
 		return nil
 	}
-	if !c.verified && !c.route.PlainAuth && !c.remote.addr.Addr().IsLoopback() {
+	// Through a proxy a loopback address is the proxy's, and the way to it is not.
+	near := c.remote.addr.Addr().IsLoopback() && c.route.SOCKS5 == ""
+	if !c.verified && !c.route.PlainAuth && !near {
 		return saying(replyAuth, "Credentials of route %s are not sent to %s without verified TLS", c.route.Name, c.remote)
 	}
 	name, ok := c.mechanism()

@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -91,7 +92,7 @@ func (c *cache) join(q question) (a answer, f *flight, first bool) {
 
 // ask ends a flight. An answer that could not be renewed is good for a while longer.
 func (c *cache) ask(ctx context.Context, q question, f *flight) {
-	f.answer, f.err = c.next.lookup(ctx, q)
+	f.answer, f.err = c.contained(ctx, q)
 	f.abandoned = f.err != nil && ctx.Err() != nil
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,6 +107,16 @@ func (c *cache) ask(ctx context.Context, q question, f *flight) {
 	default:
 		delete(c.entries, q)
 	}
+}
+
+// contained makes an error of a panic: those who wait for the flight must not wait for ever.
+func (c *cache) contained(ctx context.Context, q question) (a answer, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			a, err = answer{}, fmt.Errorf("look up %s: panic: %v", q.name, cause)
+		}
+	}()
+	return c.next.lookup(ctx, q)
 }
 
 // evict makes room for one more: of a few entries the one that ends first goes.

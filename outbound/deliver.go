@@ -29,6 +29,8 @@ type delivery struct {
 	committed bool
 	// refused are the recipients that another host may take; visited those that one did.
 	refused, visited []int
+	// lacking says that this host lacks what the message needs, so that all the others are asked.
+	lacking bool
 }
 
 func newDelivery(c *conn, t relay.Transfer) *delivery {
@@ -47,7 +49,7 @@ func (c *conn) Deliver(ctx context.Context, t relay.Transfer, next func() (relay
 	d.next = next
 	if reply := c.unable(t); reply != nil {
 		d.fault = *reply
-		if lacksExtension(reply) {
+		if d.lacking = lacksExtension(reply); d.lacking {
 			d.refuse(everyone(t)...)
 		}
 	} else {
@@ -118,6 +120,10 @@ func (d *delivery) run(x *transaction) {
 	for first := true; len(rest) > 0; first = false {
 		if d.c.closed || d.c.unfit && (!first || x != nil) {
 			d.over(first)
+			return
+		}
+		if most := d.c.features.maxMessages; !first && most > 0 && d.c.messages >= most {
+			d.fault = *saying(replyLost, "%s takes no more messages in this session", d.c.remote)
 			return
 		}
 		if x == nil {

@@ -90,7 +90,15 @@ func (t *Transport) attempt(ctx context.Context, r *Route, to remote, patience t
 	}
 	c := t.newConn(nc, r, to)
 	stop := c.until(ctx)
+	begun := false
+	defer func() {
+		if !begun { // a panic leaves no connection behind
+			stop()
+			c.abandon()
+		}
+	}()
 	err = c.begin(ctx)
+	begun = true
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}

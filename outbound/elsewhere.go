@@ -22,7 +22,7 @@ func (d *delivery) refuse(recipients ...int) { d.refused = append(d.refused, rec
 // mayVisit says whether another host is to be asked about the refused.
 func (d *delivery) mayVisit() bool {
 	c := d.c
-	return len(d.refused) > 0 && !c.visiting && c.fruitless < maxFruitless && len(c.others) > 0
+	return len(d.refused) > 0 && !c.visiting && (d.lacking || c.fruitless < maxFruitless) && len(c.others) > 0
 }
 
 // elsewhere asks other hosts of the site about recipients whom this one refused for now. A
@@ -32,11 +32,15 @@ func (d *delivery) elsewhere(ctx context.Context) {
 	c := d.c
 	visits := 0
 	for _, to := range c.others {
-		if !d.mayVisit() || visits == maxVisits || ctx.Err() != nil {
+		if !d.mayVisit() || visits == maxVisits && !d.lacking {
 			return
 		}
-		o, _ := c.t.open(ctx, c.route, to, c.t.o.Timeouts.Doubtful)
+		o, reply := c.t.open(ctx, c.route, to, c.t.o.Timeouts.Doubtful)
 		if o == nil {
+			d.soften(*reply)
+			if ctx.Err() != nil {
+				return
+			}
 			continue
 		}
 		visits++
@@ -54,12 +58,18 @@ func (d *delivery) elsewhere(ctx context.Context) {
 // visit delivers to the refused over another session and says whether it took anybody.
 func (d *delivery) visit(ctx context.Context, o *conn) (useful bool) {
 	o.visiting = true
-	list := d.refused
-	d.refused = nil
 	t := relay.Transfer{Message: d.t.Message, Body: d.t.Body}
-	for _, i := range list {
+	for _, i := range d.refused {
 		t.Recipients = append(t.Recipients, d.t.Recipients[i])
 	}
+	// What the other host is not fit for it says nothing about.
+	if reply := o.unable(t); reply != nil {
+		d.soften(*reply)
+		d.c.fruitless++
+		return false
+	}
+	list := d.refused
+	d.refused = nil
 	a := o.Deliver(ctx, t, nil)
 	d.a.Ambiguous = d.a.Ambiguous || a.Ambiguous
 	if d.a.Hosts == nil {
@@ -75,6 +85,9 @@ func (d *delivery) visit(ctx context.Context, o *conn) (useful bool) {
 			d.a.Replies[i], d.a.Hosts[i] = r, o.remote.name
 		default:
 			d.refused = append(d.refused, i)
+			if d.a.Replies[i].Permanent() {
+				d.a.Replies[i], d.a.Hosts[i] = r, o.remote.name
+			}
 		}
 	}
 	d.c.fruitless++
@@ -83,6 +96,16 @@ func (d *delivery) visit(ctx context.Context, o *conn) (useful bool) {
 		d.a.DSN = a.DSN && (d.a.DSN || !d.positive())
 	}
 	return useful
+}
+
+// soften makes what this host lacks temporary, as long as another one may have it: the reply says
+// why that one could not be asked.
+func (d *delivery) soften(r relay.Reply) {
+	for _, i := range d.refused {
+		if r.Temporary() && d.a.Replies[i].Permanent() {
+			d.a.Replies[i] = r
+		}
+	}
 }
 
 // positive says whether the first host took any recipient itself.

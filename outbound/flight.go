@@ -25,7 +25,8 @@ func (x *transaction) fly() bool {
 	if x.whole && len(x.group) == 1 {
 		x.follow(b)
 	}
-	if err := b.w.Flush(); err != nil {
+	// With more behind the end of the message, the whole may be out: its replies count.
+	if err := b.w.Flush(); err != nil && x.c.ahead == nil {
 		x.dead("MAIL", err)
 		return false
 	}

@@ -75,10 +75,11 @@ func (x *transaction) content() bool {
 		x.a.Local = local
 		x.fail(relay.LocalError(local))
 		return false
-	case lost != nil:
+	case lost != nil && x.c.ahead == nil:
 		x.interrupted(lost)
 		return false
 	}
+	// Where it broke with more behind the end of the message, the end may be out: its reply counts.
 	x.committed = true
 	return x.end()
 }

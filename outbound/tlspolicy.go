@@ -23,7 +23,7 @@ func (t *Transport) policed(ctx context.Context, r *Route, domain string, dnssec
 	}
 	// DANE goes before MTA-STS at a host that has it (RFC 8461 section 2).
 	strict.withoutDANE = TLSVerify
-	if r.TLS != TLSDANE {
+	if !r.TLS.Proves() { // else the route itself asks for no less
 		strict.TLS = TLSVerify
 	}
 	hosts = slices.DeleteFunc(slices.Clone(hosts), func(h hostAddrs) bool { return !policy.allows(h.name) })

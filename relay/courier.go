@@ -245,8 +245,13 @@ func (c *courier) conclude(d Delivery, m *Message, a Attempt, began time.Time) {
 		s.putBack(d)
 	case s.attempts.Err() != nil && !a.decided():
 		s.giveUp(d)
-	case a.Local != nil:
+	case a.Local != nil && !a.decided():
 		s.unreadable(d, m, a.Local)
+	case a.Local != nil:
+		// Some have the message, or were refused, by an earlier transaction: that stands. What is
+		// left meets the failure again in an attempt of its own.
+		s.o.Observer.Faulted(Fault{Doing: "read the message", Message: d.Message, Err: a.Local})
+		s.settle(d, m, a, connect)
 	default:
 		s.judge(c.pool, a, began)
 		s.settle(d, m, a, connect)

@@ -89,6 +89,7 @@ func (n *dsn) message(id ID) (*Message, []byte) {
 			Recipients: []Recipient{{Address: to, Notify: NotifyNever}},
 			SMTPUTF8:   n.international(),
 			EightBit:   !isASCII(string(body)),
+			RequireTLS: n.about.Envelope.RequireTLS, // RFC 8689 section 5
 		},
 		Origin:   Origin{Greeting: n.hostname, Protocol: "local"},
 		Header:   header,

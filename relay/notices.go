@@ -76,7 +76,8 @@ func (s *Scheduler) notify(settlement *Settlement, n *dsn) Notified {
 // attachOriginal reads the message to be returned whole where that is wanted and it is small.
 // Should it not be readable, the header section serves.
 func (s *Scheduler) attachOriginal(n *dsn) {
-	if n.worst() != failed || n.about.Envelope.Return == ReturnHeaders || n.about.Size > returnWhole {
+	// REQUIRETLS is as good as RET=HDRS (RFC 8689 section 5).
+	if n.worst() != failed || n.about.Envelope.Return == ReturnHeaders || n.about.Envelope.RequireTLS || n.about.Size > returnWhole {
 		return
 	}
 	body, err := s.o.Spool.Body(s.settles, n.about)
