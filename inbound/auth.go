@@ -30,7 +30,7 @@ func (s *session) mayAuth() bool {
 		return true
 	}
 	network, _ := s.listener.network()
-	near := network == "unix" || s.peer.IsLoopback()
+	near := network == "unix" || s.near && s.peer.IsLoopback()
 	// Behind a proxy on this host, the way to the proxy counts too.
 	client := s.origin.Client
 	return s.listener.AuthInsecure != AuthNever && near && (!client.IsValid() || client.IsLoopback())

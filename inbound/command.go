@@ -65,7 +65,7 @@ func (s *session) login(argument string) *relay.Reply {
 	if !s.listener.offers("AUTH") {
 		return &replyNoAuth
 	}
-	if s.certified {
+	if s.certified && !s.begun {
 		s.origin.User, s.certified = "", false
 	}
 	return s.auth(argument)

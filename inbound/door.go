@@ -69,6 +69,10 @@ func bind(network, address string) (net.Listener, error) {
 	if !errors.Is(dialErr, syscall.ECONNREFUSED) {
 		return nil, err
 	}
+	// A file that is no socket refuses connections too.
+	if info, statErr := os.Lstat(address); statErr != nil || info.Mode()&os.ModeSocket == 0 {
+		return nil, errors.Join(err, statErr)
+	}
 	if err := os.Remove(address); err != nil {
 		return nil, err
 	}

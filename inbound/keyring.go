@@ -188,6 +188,14 @@ func (k *keyring) refresh() {
 	}
 }
 
+// reload reads the files, whatever is known of them. Broken ones leave all as it was.
+func (k *keyring) reload() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.stamps = k.stat()
+	return k.load()
+}
+
 // identify gives the name in a client's certificate, "" if there is none that we can trust:
 // the subject's common name, else the first mail address, else the first host name.
 func (k *keyring) identify(chain []*x509.Certificate) string {

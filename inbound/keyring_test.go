@@ -68,6 +68,13 @@ func TestReload(t *testing.T) {
 	c.codes("220")
 	look("old.example")
 
+	a.issue("cert", "", "asked.example.org")
+	if err := h.server.Reload(); err != nil { // without waiting for a look at the files
+		t.Fatal(err)
+	}
+	if got := h.served(&tls.Config{InsecureSkipVerify: true}); got != "asked.example.org" {
+		t.Errorf("shown %s after Reload", got)
+	}
 	a.issue("cert", "", "new.example.net")
 	look("new.example.net")
 	c.talk("C: NOOP\nS: 250 2.0.0 Ok")
@@ -75,6 +82,9 @@ func TestReload(t *testing.T) {
 	h.spool.excuse()
 	write(t, pair.CertFile, "half a certif")
 	look("new.example.net")
+	if err := h.server.Reload(); err == nil {
+		t.Error("Reload takes half a certificate")
+	}
 	look("new.example.net")
 	if err := os.Remove(pair.KeyFile); err != nil {
 		t.Fatal(err)

@@ -32,16 +32,22 @@ func TestRates(t *testing.T) {
 		{"messages of a sender", `
 			C: MAIL FROM:<a@example.com>
 			S: 250 2.1.0 Ok
+			C: RCPT TO:<b@example.org>
+			S: 250 2.1.5 Ok
 			C: RSET
 			S: 250 2.0.0 Ok
 			C: MAIL FROM:<A@Example.com>
 			S: 250 2.1.0 Ok
+			C: RCPT TO:<b@example.org>
+			S: 250 2.1.5 Ok
 			C: RSET
 			S: 250 2.0.0 Ok
 			C: MAIL FROM:<a@example.com>
 			S: 450 4.7.1 Too many messages, try again later
 			C: MAIL FROM:<b@example.com>
 			S: 250 2.1.0 Ok
+			C: RCPT TO:<b@example.org>
+			S: 250 2.1.5 Ok
 			C: RSET
 			S: 250 2.0.0 Ok
 			C: MAIL FROM:<>

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,20 +44,32 @@ func newMeters(now func() time.Time) *meters {
 	return &meters{now: now, young: map[meter]time.Time{}, old: map[meter]time.Time{}}
 }
 
-// take makes all of the claims, or none and returns the one that there is no room for.
-func (m *meters) take(claims []claim) *claim {
+// take makes all of the claims, or none and returns the one that there is no room for. For
+// those that are to be made later there must be room.
+func (m *meters) take(claims []claim, later ...claim) *claim {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
-	for i := range claims {
-		if m.empty(claims[i], now).Sub(now) > claims[i].rate.Per {
-			return &claims[i]
+	for _, c := range slices.Concat(claims, later) {
+		if m.empty(c, now).Sub(now) > c.rate.Per {
+			return &c
 		}
 	}
+	m.spend(claims, now)
+	return nil
+}
+
+// makeLater makes claims that there was room for.
+func (m *meters) makeLater(claims []claim) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.spend(claims, m.now())
+}
+
+func (m *meters) spend(claims []claim, now time.Time) {
 	for _, c := range claims {
 		m.put(c.meter, m.empty(c, now))
 	}
-	return nil
 }
 
 // empty is when the bucket would have leaked empty with the claim in it.
@@ -79,7 +92,7 @@ func (m *meters) put(key meter, at time.Time) {
 }
 
 // claims are what a session's next message, or recipient, is measured as.
-func (s *session) claims(what string, client, user, sender auth.Rate) []claim {
+func (s *session) claims(what string, client, user auth.Rate) []claim {
 	var claims []claim
 	if network := networkOf(s.origin.Client); client.N > 0 && network.IsValid() {
 		claims = append(claims, claim{meter{what: what + " of client", network: network}, client})
@@ -87,10 +100,25 @@ func (s *session) claims(what string, client, user, sender auth.Rate) []claim {
 	if s.origin.User != "" && user.N > 0 {
 		claims = append(claims, claim{meter{what: what + " of user", name: s.origin.User}, user})
 	}
-	if from := s.mail.envelope.Sender; sender.N > 0 && !from.IsNull() {
-		claims = append(claims, claim{meter{what: what + " of sender", name: strings.ToLower(from.String())}, sender})
-	}
 	return claims
+}
+
+// ofSender are made when a recipient has been accepted: who may not relay must not use up what
+// others may send in their own name.
+func (s *session) ofSender(what string, rate auth.Rate) []claim {
+	from := s.mail.envelope.Sender
+	if rate.N <= 0 || from.IsNull() {
+		return nil
+	}
+	return []claim{{meter{what: what + " of sender", name: strings.ToLower(from.String())}, rate}}
+}
+
+// meterSender measures an accepted recipient, and the message with its first one.
+func (s *session) meterSender() {
+	s.server.meters.makeLater(s.ofSender("recipients", s.limits.RecipientRatePerSender))
+	if s.accepted == 0 {
+		s.server.meters.makeLater(s.ofSender("messages", s.limits.RatePerSender))
+	}
 }
 
 // own is what the session's user has been given; it comes before what all users have.
@@ -106,7 +134,7 @@ func (s *session) own() auth.Identity {
 func (s *session) meterMessage() *relay.Reply {
 	l := &s.limits
 	own := s.own()
-	over := s.server.meters.take(s.claims("messages", l.RatePerClient, cmp.Or(own.Rate, l.RatePerUser), l.RatePerSender))
+	over := s.server.meters.take(s.claims("messages", l.RatePerClient, cmp.Or(own.Rate, l.RatePerUser)), s.ofSender("messages", l.RatePerSender)...)
 	return s.overRate("mail", over, &replyRate)
 }
 
@@ -114,7 +142,7 @@ func (s *session) meterMessage() *relay.Reply {
 func (s *session) meterRecipient() *relay.Reply {
 	l := &s.limits
 	own := s.own()
-	over := s.server.meters.take(s.claims("recipients", l.RecipientRatePerClient, cmp.Or(own.Quota, l.RecipientRatePerUser), l.RecipientRatePerSender))
+	over := s.server.meters.take(s.claims("recipients", l.RecipientRatePerClient, cmp.Or(own.Quota, l.RecipientRatePerUser)), s.ofSender("recipients", l.RecipientRatePerSender)...)
 	return s.overRate("rcpt", over, &replyRecipientRate)
 }
 

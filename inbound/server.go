@@ -84,6 +84,21 @@ func (s *Server) Addrs() map[string]net.Addr {
 	return addrs
 }
 
+// Reload reads the certificates of all listeners again, which happens by itself when their
+// files change. Sessions go on. What cannot be read leaves its listener as it was.
+func (s *Server) Reload() error {
+	var faults []error
+	for _, d := range s.doors {
+		if d.keys == nil {
+			continue
+		}
+		if err := d.keys.reload(); err != nil {
+			faults = append(faults, fmt.Errorf("listener %s: %w", d.options.Name, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
 // Run serves until ctx ends, then drains: no new clients, 421 to those between commands,
 // and up to Grace for messages that are being received. It returns when the last session
 // has ended; nil is a clean stop. A server is run once.

@@ -34,6 +34,8 @@ type session struct {
 	// balancer that has yet to name its client.
 	peer    netip.Addr
 	proxied bool
+	// near says that the connection itself, be it a load balancer's, is from this host.
+	near    bool
 	greeted bool
 	esmtp   bool
 	// certified says that the user is so by a certificate, not by AUTH.
@@ -64,7 +66,7 @@ func newSession(conn net.Conn, d *door) *session {
 	origin := &relay.Origin{Listener: d.options.Name, Client: clientOf(conn), Protocol: "SMTP"}
 	opened := &session{
 		wire: newWire(conn, d.options.Limits, s.options.Now), ctx: s.ctx, server: s,
-		listener: d.options, keys: d.keys, tls: d.tls, origin: origin, peer: origin.Client,
+		listener: d.options, keys: d.keys, tls: d.tls, origin: origin, peer: origin.Client, near: origin.Client.IsLoopback(),
 	}
 	handling := d.options.handling()
 	handling.Screen = opened.screen

@@ -74,6 +74,7 @@ func (s *session) rcptTo(argument string) *relay.Reply {
 		}
 		return reply
 	}
+	s.meterSender()
 	s.accepted++
 	return &replyRecipientOk
 }

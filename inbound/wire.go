@@ -238,6 +238,8 @@ func (w *wire) cut() { w.raw.Close() }
 
 // hangUp sends what is left to say and closes.
 func (w *wire) hangUp() error {
+	// The session is not counted any more, and no cut finds it: its last words have no time to wait.
+	w.limits.Idle = min(w.limits.Idle, lingerTimeout)
 	err := w.out.Flush()
 	if err == nil && w.hasInput() {
 		w.linger()

@@ -28,6 +28,7 @@ func (s *session) xclient(argument string) *relay.Reply {
 		return &replySyntax
 	}
 	told := *s.origin
+	told.User = "" // neither the other end's own login nor that of a client before this one
 	for attribute := range strings.FieldsSeq(argument) {
 		name, value, ok := strings.Cut(attribute, "=")
 		value, valid := decodeXtext(value)
@@ -58,7 +59,9 @@ func tell(o *relay.Origin, name, value string) bool {
 	}
 	switch name {
 	case "ADDR":
-		o.Client = netip.Addr{}
+		// A client that nobody knows the address of is none of ours: no address at all would mean
+		// one on a Unix socket.
+		o.Client = netip.IPv4Unspecified()
 		if known {
 			addr, err := netip.ParseAddr(strings.TrimPrefix(strings.ToUpper(value), "IPV6:"))
 			o.Client = addr.Unmap()

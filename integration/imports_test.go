@@ -34,7 +34,7 @@ func walls() map[string]wall {
 			"operators are served over the ports, whatever is behind them"},
 		"dkim": {nil, []string{"github.com/emersion/go-msgauth"},
 			"signing is a function from bytes to bytes and fits relay.Signer by its shape"},
-		"policy": {[]string{"relay"}, []string{"github.com/expr-lang/expr"},
+		"policy": {[]string{"relay"}, []string{"github.com/expr-lang/expr", "golang.org/x/net"},
 			"rules see the nouns and nothing of how mail comes or goes"},
 		"spool": {[]string{"relay"}, []string{"github.com/cockroachdb/pebble/v2", "github.com/fxamacker/cbor/v2"},
 			"a second spool on another engine must fit the same port"},

@@ -2,6 +2,9 @@ package policy
 
 import (
 	"net/netip"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 
 	"postrider/relay"
 )
@@ -71,6 +74,7 @@ func (f *facts) setMessage(m *relay.Message, hostname string) {
 }
 
 func senderAddress(a relay.Address) address {
+	a.Domain = lookedUp(a.Domain)
 	return address{Address: a.String(), Local: a.Local, Domain: a.Domain}
 }
 
@@ -80,6 +84,21 @@ func recipientAddress(a relay.Address, hostname string) address {
 		a.Domain = hostname
 	}
 	return senderAddress(a)
+}
+
+// lookedUp gives a domain in the form that it will be looked up in, so that a wide letter or an
+// ideographic full stop (UTS 46) gets nobody past a rule or onto another route.
+func lookedUp(domain string) string {
+	for i := range len(domain) {
+		if domain[i] < utf8.RuneSelf {
+			continue
+		}
+		if mapped, err := idna.Lookup.ToUnicode(domain); err == nil {
+			return mapped
+		}
+		break
+	}
+	return domain
 }
 
 // clientAddr is the client's address for comparisons: an IPv4 address is one in IPv6

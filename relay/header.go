@@ -97,7 +97,7 @@ func isField(line []byte) bool {
 
 func isReceived(line []byte) bool {
 	const name = "received"
-	return len(line) > len(name) && (line[len(name)] == ':' || line[len(name)] == ' ') &&
+	return len(line) > len(name) && bytes.IndexByte([]byte(": \t"), line[len(name)]) >= 0 &&
 		bytes.EqualFold(line[:len(name)], []byte(name))
 }
 

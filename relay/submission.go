@@ -117,20 +117,30 @@ type addressList struct {
 func (a *addressList) skips(field []byte, i *int) bool {
 	switch field[*i] {
 	case '"':
-		*i = closing(field, *i, '"')
+		a.skip(field, i, '"')
 		a.add(*i + 1)
 	case '[':
-		*i = closing(field, *i, ']')
+		a.skip(field, i, ']')
 		a.add(*i + 1)
 	case '(':
-		*i = closing(field, *i, ')')
+		a.skip(field, i, ')')
 	default:
 		return false
 	}
 	return true
 }
 
-// closing is the index of what closes that which begins at i. Comments nest.
+// skip goes on to what closes that which begins at i. Where nothing does, there is no knowing
+// where the address ends, and it counts as one with a domain.
+func (a *addressList) skip(field []byte, i *int, with byte) {
+	end := closing(field, *i, with)
+	if end < 0 {
+		end, a.at = len(field)-1, true
+	}
+	*i = end
+}
+
+// closing is the index of what closes that which begins at i, -1 if nothing does. Comments nest.
 func closing(field []byte, i int, with byte) int {
 	depth := 0
 	for j := i + 1; j < len(field); j++ {
@@ -145,7 +155,7 @@ func closing(field []byte, i int, with byte) int {
 			depth++
 		}
 	}
-	return len(field) - 1
+	return -1
 }
 
 func (a *addressList) add(end int) {

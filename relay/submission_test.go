@@ -142,3 +142,17 @@ func TestStrict(t *testing.T) {
 		}
 	}
 }
+
+// What is not closed is left as it is: nothing is put behind the end of a field.
+func TestSubmissionUnclosed(t *testing.T) {
+	t.Parallel()
+	for _, in := range []string{
+		"To: \"abc\r\nFrom: b@c\r\nDate: x\r\nMessage-ID: <y@z>\r\n\r\n",
+		"Date: x\r\nMessage-ID: <y@z>\r\nFrom: b@c\r\nTo: [abc\r\n\r\n",
+		"Date: x\r\nMessage-ID: <y@z>\r\nFrom: b@c\r\nTo: \"abc\\\r\n\r\n",
+	} {
+		if got := string(completed(in, Envelope{Sender: Address{"a", "example.com"}}).Header); got != in {
+			t.Errorf("%q became %q", in, got)
+		}
+	}
+}

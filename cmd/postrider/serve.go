@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 
 	crand "crypto/rand"
@@ -40,7 +42,8 @@ flags cover what a container needs; everything else is in the configuration file
 
 The log goes to stderr. A line "ready" says that all listeners are up. SIGTERM and
 SIGINT stop the relay: messages being received and attempts under way may finish,
-everything else waits in the data directory for the next start.`,
+everything else waits in the data directory for the next start. SIGHUP reads the
+listeners' certificates again, which also happens when their files change.`,
 		Example: `  postrider serve --relay-host 127.0.0.1:2626
   postrider serve --listen :25 --allow 10.0.0.0/8 --hostname relay.example.com --data /var/lib/postrider
   postrider serve --relay-host smtp.example.com:587 --relay-user app --relay-password-file /run/secrets/smtp
@@ -170,11 +173,7 @@ func (d *relayd) run(ctx context.Context) error {
 		p.start(context.WithoutCancel(ctx), cancel)
 	}
 	d.announce()
-	select {
-	case <-ctx.Done():
-	case <-d.spool.Failed():
-		cancel(errSpoolFailed)
-	}
+	d.wait(ctx, cancel)
 	d.log.Info().Msg("stopping")
 	notify(d.log, daemon.SdNotifyStopping)
 	var errs []error
@@ -186,6 +185,29 @@ func (d *relayd) run(ctx context.Context) error {
 		errs = append(errs, cause)
 	}
 	return errors.Join(errs...)
+}
+
+// wait returns when the relay is to stop. SIGHUP reads certificates again; what else is in
+// the configuration takes a new start.
+func (d *relayd) wait(ctx context.Context, cancel context.CancelCauseFunc) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.spool.Failed():
+			cancel(errSpoolFailed)
+			return
+		case <-hangup:
+			if err := d.inbound.Reload(); err != nil {
+				d.log.Error().Err(err).Msg("certificates not reloaded")
+			} else {
+				d.log.Info().Msg("certificates reloaded")
+			}
+		}
+	}
 }
 
 // errSpoolFailed ends the relay. The log has the cause; what was accepted is on disk.

@@ -198,6 +198,9 @@ func (a *Authority) Header(id *Identity, from []string) *relay.Reply {
 	if err != nil {
 		return replyFrom.Because(err)
 	}
+	if len(parsed) == 0 { // a group without members, whose name may look like an address
+		return replyFrom.Because(errors.New("a From field without an address"))
+	}
 	for _, p := range parsed {
 		address, err := relay.ParseAddress(p.Address)
 		if err != nil || address.IsNull() || !id.Senders.Allow(address) {

@@ -159,6 +159,9 @@ func (c *callout) ask(ctx context.Context, q question) (*answer, error) {
 
 func (a *answer) identity(user string) (id *Identity, err error) {
 	id = &Identity{User: cmp.Or(a.User, user), Senders: a.Senders}
+	if a.Senders != nil { // an empty list is of nobody; only none at all is of anybody
+		id.Senders = append(nobody(), a.Senders...)
+	}
 	if !isName(id.User) {
 		return nil, fmt.Errorf("%q cannot be a user's name", id.User)
 	}
