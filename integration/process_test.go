@@ -23,7 +23,7 @@ func TestLineWriter(t *testing.T) {
 
 func TestProcess(t *testing.T) {
 	t.Parallel()
-	p, err := Start(exec.Command("sh", "-c", "echo out; echo ready >&2; trap 'echo bye >&2; exit 3' TERM; while :; do sleep 0.05; done"), func(string) {})
+	p, err := Start(exec.Command("sh", "-c", "echo out; trap 'echo bye >&2; exit 3' TERM; echo ready >&2; while :; do sleep 0.05; done"), func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}
