@@ -13,22 +13,25 @@ import (
 // Messages of 50 MB pass through whole, and a session that carries one takes less than 4 MB.
 func TestLargeMessages(t *testing.T) {
 	t.Parallel()
-	sessions, size := scaled(5, 20), scaled(20_000_000, 49_000_000)
+	few, many, size := scaled(3, 5), scaled(8, 25), scaled(20_000_000, 49_000_000)
 	ctx := within(t, 3*time.Minute)
 	sink := newSink(t, ctx, "127.0.0.1:0")
 	relay := startRelay(t, ctx, smartHost(sink.Addr()))
-	args := []string{"--size", fmt.Sprint(size), "--timeout", "2m"}
+	send := func(messages, sessions int) []string {
+		args := []string{"--size", fmt.Sprint(size), "--timeout", "2m", "--sessions", fmt.Sprint(sessions)}
+		_, ids := runLoad(t, ctx, relay.Addr(), messages, args...)
+		awaitAll(t, ctx, sink, ids)
+		return ids
+	}
 
-	// One after the other, until the spool has the memory that it always has.
-	_, ids := runLoad(t, ctx, relay.Addr(), 200_000_000/size, append(args, "--sessions", "1")...)
-	awaitAll(t, ctx, sink, ids)
-	one := peakRSS(t, relay)
-	_, more := runLoad(t, ctx, relay.Addr(), sessions, append(args, "--sessions", fmt.Sprint(sessions))...)
-	awaitAll(t, ctx, sink, more)
-	checkOnce(t, sink, append(ids, more...))
+	// Until the spool has the memory that it always has under load, then more sessions.
+	ids := send(4*few, few)
+	before := peakRSS(t, relay)
+	ids = append(ids, send(many, many)...)
+	checkOnce(t, sink, ids)
 
-	each := (peakRSS(t, relay) - one) / int64(sessions-1)
-	t.Logf("peak memory %d MB with one session of %d MB, and %.1f MB for each more", one>>20, size/1e6, float64(each)/(1<<20))
+	each := (peakRSS(t, relay) - before) / int64(many-few)
+	t.Logf("peak memory %d MB with %d sessions of %d MB each, and %.1f MB for each more", before>>20, few, size/1e6, float64(each)/(1<<20))
 	if each > 4<<20 && !integration.Racing() {
 		t.Errorf("a session takes %d bytes, want at most 4 MB", each)
 	}
