@@ -426,12 +426,26 @@ func (r repeat) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// pythonWithDKIM finds a Python that has dkimpy; the one of the distribution may not be
+// the first in the path. Where peers are required, having none is a failure.
+func pythonWithDKIM(t *testing.T) string {
+	t.Helper()
+	for _, python := range []string{"python3", "/usr/bin/python3"} {
+		if exec.Command(python, "-c", "import dkim, nacl").Run() == nil {
+			return python
+		}
+	}
+	if os.Getenv("POSTRIDER_REQUIRE_PEERS") == "1" {
+		t.Fatal("python3-dkim with python3-nacl is not installed, and POSTRIDER_REQUIRE_PEERS=1")
+	}
+	t.Skip("python3-dkim with python3-nacl is not installed")
+	return ""
+}
+
 // TestOtherVerifier asks dkimpy, where it is installed.
 func TestOtherVerifier(t *testing.T) {
 	t.Parallel()
-	if err := exec.Command("python3", "-c", "import dkim, nacl").Run(); err != nil {
-		t.Skip("python3-dkim with python3-nacl is not installed")
-	}
+	python := pythonWithDKIM(t)
 	s, records := fixture(t)
 	script := "import sys, dkim\nr = dict(l.split('\\t') for l in sys.argv[1].splitlines())\nm = sys.stdin.buffer.read()\n" +
 		"d = dkim.DKIM(m)\nf = lambda n, timeout=5: r.get(n.decode().rstrip('.'), '').encode() or None\n" +
@@ -450,7 +464,7 @@ func TestOtherVerifier(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := exec.Command("python3", "-c", script, published.String())
+			c := exec.Command(python, "-c", script, published.String())
 			c.Stdin = io.MultiReader(bytes.NewReader(fields), strings.NewReader(m))
 			out, err := c.CombinedOutput()
 			if got := strings.TrimSpace(string(out)); err != nil || got != "True True" {

@@ -2,6 +2,7 @@ package inbound_test
 
 import (
 	"net/smtp"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -56,6 +57,9 @@ func TestNetSMTP(t *testing.T) {
 func program(t *testing.T, name string, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath(name)
+	if err != nil && os.Getenv("POSTRIDER_REQUIRE_PEERS") == "1" {
+		t.Fatalf("%s is not installed, and POSTRIDER_REQUIRE_PEERS=1", name)
+	}
 	if err != nil {
 		t.Skipf("%s is not installed", name)
 	}
