@@ -67,6 +67,11 @@ type Delivery struct {
 	Last Reply
 	// Warned says that the sender has been told of the delay.
 	Warned bool
+	// Priority is what the delivery competes with, from -9 to 9 (RFC 6710).
+	Priority int8
+	// Held says why a rule or an operator keeps the delivery; "" when nobody does. A held
+	// delivery is not claimed until it is released.
+	Held string
 	// message is at hand while a fresh delivery is handed over in memory.
 	message *Message
 	// Claimed says that whoever holds this value holds the claim: nobody else will be

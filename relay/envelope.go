@@ -13,6 +13,8 @@ type Envelope struct {
 	EightBit bool
 	// RequireTLS says that the client asked for REQUIRETLS (RFC 8689).
 	RequireTLS bool
+	// Priority is MT-PRIORITY, from -9 to 9, more being more urgent (RFC 6710).
+	Priority int8
 	// Return is RET of a DSN request: what a failure notice should quote (RFC 3461).
 	Return Return
 	// EnvelopeID is ENVID, decoded from xtext (RFC 3461).

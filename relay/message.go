@@ -19,10 +19,24 @@ type Message struct {
 	Size int64
 	// Received is when the message was accepted.
 	Received time.Time
+	// Tags are what rules have marked the message with.
+	Tags []string
+	// Trace is what the rules said, in the order in which they were asked.
+	Trace []Verdict
 	// Place is the Spool's own note of where it keeps the body, so that it need not be
 	// looked up. The Spool sets it when it commits or reads the message; nobody else
 	// looks at it.
 	Place any
+}
+
+// Verdict is what a rule said about a message or one of its recipients.
+type Verdict struct {
+	// Rule is the rule's name, and Stage where it was asked: connect, mail, rcpt or data.
+	Rule, Stage string
+	// Recipient is whom it was asked about, at the rcpt stage.
+	Recipient string
+	// Said is what it came to, in words; "" where the rule did not match.
+	Said string
 }
 
 // Origin is where a message came from: the facts of its session.

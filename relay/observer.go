@@ -46,6 +46,9 @@ const (
 	Bounced
 	Expired
 	Moved
+	// Deleted is what an operator took out of the queue, Discarded what a rule threw away.
+	Deleted
+	Discarded
 )
 
 // String gives the word that logs and commands show.
@@ -61,6 +64,10 @@ func (s Status) String() string {
 		return "expired"
 	case Moved:
 		return "moved"
+	case Deleted:
+		return "deleted"
+	case Discarded:
+		return "discarded"
 	}
 	return "unknown"
 }
