@@ -110,7 +110,7 @@ func (s *session) observeLogin(exchange *auth.Exchange, reply *relay.Reply) {
 	if reply.Code == replyBase64.Code {
 		return
 	}
-	s.server.options.Observer.Refused(relay.Refused{Origin: s.origin, Stage: "auth", Login: exchange.User(), Reply: reply})
+	relay.Refuse(s.server.options.Observer, relay.Refused{Origin: s.origin, Stage: "auth", Login: exchange.User(), Reply: reply})
 }
 
 // welcome makes the user the session's.

@@ -8,6 +8,7 @@ import (
 
 	"postrider/inbound"
 	"postrider/inbound/auth"
+	"postrider/relay"
 )
 
 // TestRates: over a rate mail waits, it is not refused for good, and the log has the reason.
@@ -15,8 +16,9 @@ func TestRates(t *testing.T) {
 	t.Parallel()
 	two := auth.Rate{N: 2, Per: time.Hour}
 	for _, test := range []struct {
-		name, script, reason string
-		limits               inbound.Limits
+		name, script, cause string
+		reason              relay.Reason
+		limits              inbound.Limits
 	}{
 		{"messages of a client", `
 			C: MAIL FROM:<a@example.com>
@@ -28,7 +30,7 @@ func TestRates(t *testing.T) {
 			C: RSET
 			S: 250 2.0.0 Ok
 			C: MAIL FROM:<c@example.com>
-			S: 450 4.7.1 Too many messages, try again later`, "over the rate of 2/1h for messages of client", inbound.Limits{RatePerClient: two}},
+			S: 450 4.7.1 Too many messages, try again later`, "over the rate of 2/1h for messages of client", relay.ReasonRatePerClient, inbound.Limits{RatePerClient: two}},
 		{"messages of a sender", `
 			C: MAIL FROM:<a@example.com>
 			S: 250 2.1.0 Ok
@@ -51,7 +53,7 @@ func TestRates(t *testing.T) {
 			C: RSET
 			S: 250 2.0.0 Ok
 			C: MAIL FROM:<>
-			S: 250 2.1.0 Ok`, "messages of sender", inbound.Limits{RatePerSender: two}},
+			S: 250 2.1.0 Ok`, "messages of sender", relay.ReasonRatePerSender, inbound.Limits{RatePerSender: two}},
 		{"messages of a user", `
 			C: AUTH PLAIN AGFubgBzZWNyZXQ=
 			S: 235 2.7.0 Authentication succeeded
@@ -64,7 +66,7 @@ func TestRates(t *testing.T) {
 			C: RSET
 			S: 250 2.0.0 Ok
 			C: MAIL FROM:<c@example.com>
-			S: 450 4.7.1 Too many messages, try again later`, "messages of user", inbound.Limits{RatePerUser: two}},
+			S: 450 4.7.1 Too many messages, try again later`, "messages of user", relay.ReasonRatePerUser, inbound.Limits{RatePerUser: two}},
 		{"recipients of a client", `
 			C: MAIL FROM:<a@example.com>
 			S: 250 2.1.0 Ok
@@ -77,7 +79,7 @@ func TestRates(t *testing.T) {
 			C: DATA
 			S: 354 End data with <CR><LF>.<CR><LF>
 			C: .
-			S: 250 2.0.0 Ok: queued as <id>`, "recipients of client", inbound.Limits{RecipientRatePerClient: two}},
+			S: 250 2.0.0 Ok: queued as <id>`, "recipients of client", relay.ReasonRatePerClient, inbound.Limits{RecipientRatePerClient: two}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -85,8 +87,8 @@ func TestRates(t *testing.T) {
 			h.options.Limits = test.limits
 			h.open().run().greeted().talk(test.script)
 			refused := h.observer.AllRefused()
-			if len(refused) != 1 || !strings.Contains(refused[0].Reply.Error(), test.reason) {
-				t.Errorf("refusals %v, want one because %q", refused, test.reason)
+			if len(refused) != 1 || refused[0].Reason != test.reason || !strings.Contains(refused[0].Reply.Error(), test.cause) {
+				t.Errorf("refusals %v, want one for %s because %q", refused, test.reason, test.cause)
 			}
 		})
 	}

@@ -36,8 +36,9 @@ type meter struct {
 
 // claim is one more on a meter, if its rate allows it.
 type claim struct {
-	meter meter
-	rate  auth.Rate
+	meter  meter
+	rate   auth.Rate
+	reason relay.Reason
 }
 
 func newMeters(now func() time.Time) *meters {
@@ -95,10 +96,10 @@ func (m *meters) put(key meter, at time.Time) {
 func (s *session) claims(what string, client, user auth.Rate) []claim {
 	var claims []claim
 	if network := networkOf(s.origin.Client); client.N > 0 && network.IsValid() {
-		claims = append(claims, claim{meter{what: what + " of client", network: network}, client})
+		claims = append(claims, claim{meter{what: what + " of client", network: network}, client, relay.ReasonRatePerClient})
 	}
 	if s.origin.User != "" && user.N > 0 {
-		claims = append(claims, claim{meter{what: what + " of user", name: s.origin.User}, user})
+		claims = append(claims, claim{meter{what: what + " of user", name: s.origin.User}, user, relay.ReasonRatePerUser})
 	}
 	return claims
 }
@@ -110,7 +111,7 @@ func (s *session) ofSender(what string, rate auth.Rate) []claim {
 	if rate.N <= 0 || from.IsNull() {
 		return nil
 	}
-	return []claim{{meter{what: what + " of sender", name: strings.ToLower(from.String())}, rate}}
+	return []claim{{meter{what: what + " of sender", name: strings.ToLower(from.String())}, rate, relay.ReasonRatePerSender}}
 }
 
 // meterSender measures an accepted recipient, and the message with its first one.
@@ -150,7 +151,7 @@ func (s *session) overRate(stage string, over *claim, reply *relay.Reply) *relay
 	if over == nil {
 		return nil
 	}
-	reply = reply.Because(fmt.Errorf("over the rate of %s for %s", over.rate, over.meter.what))
+	reply = reply.For(over.reason).Because(fmt.Errorf("over the rate of %s for %s", over.rate, over.meter.what))
 	s.observe(stage, reply)
 	return reply
 }

@@ -13,7 +13,7 @@ func TestMeters(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMeters(time.Now)
-		hourly := claim{meter{name: "ann"}, auth.Rate{N: 3, Per: time.Hour}}
+		hourly := claim{meter: meter{name: "ann"}, rate: auth.Rate{N: 3, Per: time.Hour}}
 		want := func(step string, c *claim, ok bool) {
 			t.Helper()
 			if (c == nil) != ok {
@@ -31,7 +31,7 @@ func TestMeters(t *testing.T) {
 		want("and no more", m.take([]claim{hourly}), false)
 
 		// What one meter has no room for is not counted on another.
-		other := claim{meter{name: "bob"}, auth.Rate{N: 1, Per: time.Hour}}
+		other := claim{meter: meter{name: "bob"}, rate: auth.Rate{N: 1, Per: time.Hour}}
 		if c := m.take([]claim{other, hourly}); c == nil || c.meter.name != "ann" {
 			t.Errorf("over %v, want ann", c)
 		}
@@ -51,7 +51,7 @@ func TestMetersBound(t *testing.T) {
 	now := time.Unix(1000, 0)
 	m := newMeters(func() time.Time { return now })
 	once := func(name string) bool {
-		return m.take([]claim{{meter{name: name}, auth.Rate{N: 1, Per: time.Hour}}}) == nil
+		return m.take([]claim{{meter: meter{name: name}, rate: auth.Rate{N: 1, Per: time.Hour}}}) == nil
 	}
 	once("first")
 	for i := range 3 * metersKept {

@@ -195,6 +195,7 @@ func (s *session) command() (string, bool) {
 		case err == nil:
 			return string(line), true
 		case errors.Is(err, errLineTooLong):
+			s.observe("connect", &replyLongLine)
 			s.answer(&replyLongLine)
 		default:
 			s.broken(err)
@@ -217,6 +218,9 @@ func (s *session) broken(err error) {
 	case errors.Is(err, errDraining):
 		s.end(&replyDraining)
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		if s.pace == nil { // a message that came too slowly was reported as one
+			s.observe("connect", &replyIdle)
+		}
 		s.end(&replyIdle)
 	}
 	s.over = true
@@ -268,7 +272,7 @@ func (s *session) lastly(reply *relay.Reply) *relay.Reply {
 
 // observe reports a refusal of the edge's own.
 func (s *session) observe(stage string, reply *relay.Reply) {
-	s.server.options.Observer.Refused(relay.Refused{
+	relay.Refuse(s.server.options.Observer, relay.Refused{
 		Origin: s.origin, Stage: stage, Sender: s.mail.envelope.Sender, Reply: reply,
 	})
 }

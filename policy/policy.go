@@ -48,7 +48,7 @@ func (p *Policy) Mail(_ context.Context, o *relay.Origin, e *relay.Envelope) *re
 // a route at all.
 func (p *Policy) Rcpt(_ context.Context, o *relay.Origin, e *relay.Envelope, r relay.Recipient) *relay.Reply {
 	if !p.mayRelay(o) {
-		return relay.NewReply(554, relay.EnhancedCode{5, 7, 1}, fmt.Sprintf("<%s>: Relay access denied", r.Address))
+		return relay.NewReply(554, relay.EnhancedCode{5, 7, 1}, fmt.Sprintf("<%s>: Relay access denied", r.Address)).For(relay.ReasonAccess)
 	}
 	reply := p.ask(rcpt, func(f *facts) {
 		f.setSession(o)
@@ -60,7 +60,7 @@ func (p *Policy) Rcpt(_ context.Context, o *relay.Origin, e *relay.Envelope, r r
 	}
 	_, reply = p.Route(o, e, r)
 	if reply != nil && errors.Is(reply, errNoRoute) {
-		return relay.NewReply(550, relay.EnhancedCode{5, 7, 1}, fmt.Sprintf("<%s>: No route for this recipient", r.Address)).Because(errNoRoute)
+		return relay.NewReply(550, relay.EnhancedCode{5, 7, 1}, fmt.Sprintf("<%s>: No route for this recipient", r.Address)).For(relay.ReasonRoute).Because(errNoRoute)
 	}
 	return reply
 }

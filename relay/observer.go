@@ -34,6 +34,8 @@ type Refused struct {
 	// Recipient is set at the rcpt stage.
 	Recipient Address
 	Reply     *Reply
+	// Reason is the reply's, or ReasonPolicy where it has none: see Refuse.
+	Reason Reason
 }
 
 // Status is what became of a recipient.

@@ -63,7 +63,7 @@ func NewReceiver(o ReceiverOptions) (*Receiver, error) {
 func (r *Receiver) Connect(ctx context.Context, o *Origin) *Reply {
 	reply := r.o.Policy.Connect(ctx, o)
 	if reply != nil {
-		r.o.Observer.Refused(Refused{Origin: o, Stage: "connect", Reply: reply})
+		Refuse(r.o.Observer, Refused{Origin: o, Stage: "connect", Reply: reply})
 	}
 	return reply
 }

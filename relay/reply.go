@@ -26,6 +26,8 @@ type Reply struct {
 	Err      error
 	// Class is what a next hop's refusal is about; ClassNone where that is not known.
 	Class Class
+	// Reason is why we refuse; it is not stored. "" where that is a rule's will.
+	Reason Reason
 }
 
 // NewReply makes a reply from its three public parts.
@@ -75,11 +77,11 @@ func (r Reply) Temporary() bool { return !r.Positive() && !r.Permanent() }
 // The answers that more than one place gives.
 var (
 	// replyLocalError answers for every failure of ours: temporary, and silent about the cause.
-	replyLocalError = Reply{Code: 451, Enhanced: EnhancedCode{4, 3, 0}, Text: "Temporary local problem, try again later"}
+	replyLocalError = Reply{Code: 451, Enhanced: EnhancedCode{4, 3, 0}, Text: "Temporary local problem, try again later", Reason: ReasonLocal}
 	// replyStorageFull answers while the disk has no room for new mail.
-	replyStorageFull = Reply{Code: 452, Enhanced: EnhancedCode{4, 3, 1}, Text: "Insufficient system storage, try again later"}
+	replyStorageFull = Reply{Code: 452, Enhanced: EnhancedCode{4, 3, 1}, Text: "Insufficient system storage, try again later", Reason: ReasonStorage}
 	// replyTooLarge refuses a message over the size limit.
-	replyTooLarge = Reply{Code: 552, Enhanced: EnhancedCode{5, 3, 4}, Text: "Message size exceeds the limit"}
+	replyTooLarge = Reply{Code: 552, Enhanced: EnhancedCode{5, 3, 4}, Text: "Message size exceeds the limit", Reason: ReasonSize}
 )
 
 // LocalError is the reply for a failure of ours whatever it is: 451 4.3.0 with a fixed

@@ -24,9 +24,9 @@ type Transaction struct {
 }
 
 var (
-	replyNoMail = Reply{Code: 503, Enhanced: EnhancedCode{5, 5, 1}, Text: "Need MAIL command first"}
-	replyNoRcpt = Reply{Code: 554, Enhanced: EnhancedCode{5, 5, 1}, Text: "No valid recipients"}
-	replyNested = Reply{Code: 503, Enhanced: EnhancedCode{5, 5, 1}, Text: "Nested MAIL command"}
+	replyNoMail = Reply{Code: 503, Enhanced: EnhancedCode{5, 5, 1}, Text: "Need MAIL command first", Reason: ReasonProtocol}
+	replyNoRcpt = Reply{Code: 554, Enhanced: EnhancedCode{5, 5, 1}, Text: "No valid recipients", Reason: ReasonProtocol}
+	replyNested = Reply{Code: 503, Enhanced: EnhancedCode{5, 5, 1}, Text: "Nested MAIL command", Reason: ReasonProtocol}
 )
 
 // Mail begins a message. The envelope has the reverse-path and the parameters of MAIL; size
@@ -65,7 +65,7 @@ func (t *Transaction) rcpt(ctx context.Context, rcpt Recipient) *Reply {
 		return nil
 	}
 	if limit := t.handling.Recipients; len(t.envelope.Recipients) >= limit {
-		return NewReply(452, EnhancedCode{4, 5, 3}, fmt.Sprintf("Too many recipients, the limit is %d", limit))
+		return NewReply(452, EnhancedCode{4, 5, 3}, fmt.Sprintf("Too many recipients, the limit is %d", limit)).For(ReasonRecipients)
 	}
 	if reply := t.r.o.Policy.Rcpt(ctx, t.origin, &t.envelope, rcpt); reply != nil {
 		return reply
@@ -133,7 +133,7 @@ func (t *Transaction) Reset() {
 // refuse tells the observer of a refusal on its way out.
 func (t *Transaction) refuse(stage string, from, to Address, reply *Reply) *Reply {
 	if reply != nil {
-		t.r.o.Observer.Refused(Refused{Origin: t.origin, Stage: stage, Sender: from, Recipient: to, Reply: reply})
+		Refuse(t.r.o.Observer, Refused{Origin: t.origin, Stage: stage, Sender: from, Recipient: to, Reply: reply})
 	}
 	return reply
 }
@@ -158,7 +158,7 @@ func (t *Transaction) copy(draft Draft, r io.Reader) (*Message, *Reply) {
 		return nil, contentReply(err)
 	}
 	if c.header.hops >= t.r.o.Hops {
-		return nil, NewReply(554, EnhancedCode{5, 4, 6}, "Too many hops, this message is looping")
+		return nil, NewReply(554, EnhancedCode{5, 4, 6}, "Too many hops, this message is looping").For(ReasonHops)
 	}
 	m := &Message{
 		ID: t.r.o.IDs.Next(), Envelope: t.envelope, Origin: *t.origin,
@@ -176,11 +176,11 @@ func contentReply(err error) *Reply {
 	case errors.Is(err, errTooLarge):
 		return replyTooLarge.Because(err)
 	case errors.Is(err, errHeaderTooLarge):
-		return NewReply(552, EnhancedCode{5, 3, 4}, "Message header size exceeds the limit").Because(err)
+		return NewReply(552, EnhancedCode{5, 3, 4}, "Message header size exceeds the limit").For(ReasonSize).Because(err)
 	case errors.Is(err, errBareLineEnd):
-		return NewReply(550, EnhancedCode{5, 6, 11}, "Message contains a bare CR or LF").Because(err)
+		return NewReply(550, EnhancedCode{5, 6, 11}, "Message contains a bare CR or LF").For(ReasonContent).Because(err)
 	case errors.Is(err, errNUL):
-		return NewReply(550, EnhancedCode{5, 6, 0}, "Message contains a NUL character").Because(err)
+		return NewReply(550, EnhancedCode{5, 6, 0}, "Message contains a NUL character").For(ReasonContent).Because(err)
 	}
 	return asReply(err)
 }

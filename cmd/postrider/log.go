@@ -39,7 +39,7 @@ func (o logObserver) Refused(e relay.Refused) {
 	if e.Login != "" {
 		line.Str("login", e.Login)
 	}
-	line.Str("stage", e.Stage).Str("listener", e.Origin.Listener).Str("user", e.Origin.User).
+	line.Str("stage", e.Stage).Str("reason", string(e.Reason)).Str("listener", e.Origin.Listener).Str("user", e.Origin.User).
 		Stringer("from", e.Sender).Stringer("to", e.Recipient)
 	if e.Origin.Client.IsValid() {
 		line.Stringer("client", e.Origin.Client)

@@ -8,13 +8,13 @@ import (
 
 // The replies that are about authentication (RFC 4954 section 6).
 var (
-	replyNetworkOver = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many authentication failures from your network, try again later"}
-	replyFailed      = relay.Reply{Code: 454, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Temporary authentication failure"}
-	replyUserOver    = relay.Reply{Code: 454, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many authentication failures for this user, try again later"}
-	replyMalformed   = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Malformed authentication data"}
-	replyCredentials = relay.Reply{Code: 535, Enhanced: relay.EnhancedCode{5, 7, 8}, Text: "Authentication failed"}
-	replyFrom        = relay.Reply{Code: 550, Enhanced: relay.EnhancedCode{5, 7, 1}, Text: "From address not allowed for this user"}
-	replySender      = relay.Reply{Code: 553, Enhanced: relay.EnhancedCode{5, 7, 1}, Text: "Sender address not allowed for this user"}
+	replyNetworkOver = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many authentication failures from your network, try again later", Reason: relay.ReasonAuthFailures}
+	replyFailed      = relay.Reply{Code: 454, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Temporary authentication failure", Reason: relay.ReasonLocal}
+	replyUserOver    = relay.Reply{Code: 454, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many authentication failures for this user, try again later", Reason: relay.ReasonAuthFailures}
+	replyMalformed   = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Malformed authentication data", Reason: relay.ReasonProtocol}
+	replyCredentials = relay.Reply{Code: 535, Enhanced: relay.EnhancedCode{5, 7, 8}, Text: "Authentication failed", Reason: relay.ReasonCredentials}
+	replyFrom        = relay.Reply{Code: 550, Enhanced: relay.EnhancedCode{5, 7, 1}, Text: "From address not allowed for this user", Reason: relay.ReasonSender}
+	replySender      = relay.Reply{Code: 553, Enhanced: relay.EnhancedCode{5, 7, 1}, Text: "Sender address not allowed for this user", Reason: relay.ReasonSender}
 )
 
 // errMalformed says that the client's side of an exchange makes no sense.
