@@ -19,8 +19,9 @@ type Accepted struct {
 	Destinations []Destination
 	// Unsigned says why a message that has a key was not signed; nil when all is well.
 	Unsigned error
-	// Commit is how long the durable commit took.
-	Commit time.Duration
+	// Commit is how long the durable commit took, and Answer how long the client waits for
+	// its 250 from the last byte of the message on, the commit included.
+	Commit, Answer time.Duration
 }
 
 // Refused is told when a command or a message was refused.
@@ -52,6 +53,11 @@ const (
 	Deleted
 	Discarded
 )
+
+// Statuses lists them all.
+func Statuses() []Status {
+	return []Status{Delivered, Deferred, Bounced, Expired, Moved, Deleted, Discarded}
+}
 
 // String gives the word that logs and commands show.
 func (s Status) String() string {
