@@ -33,6 +33,19 @@ type Signer struct {
 	keys map[string][]key
 }
 
+// Message is a message to be signed.
+type Message struct {
+	// Header is the header section with the empty line that ends it, Body what follows, lines
+	// ended by CRLF.
+	Header []byte
+	Body   io.Reader
+	// Sender is the domain of the reverse-path and User who has authenticated; "" for none.
+	Sender, User string
+	// With are names of keys, where a rule has chosen: a domain for all its keys, or
+	// SELECTOR._domainkey.DOMAIN. "none" is for no signature.
+	With []string
+}
+
 // New loads the keys. The error joins a KeyError for every fault.
 func New(o Options) (*Signer, error) {
 	s := &Signer{keys: make(map[string][]key)}
@@ -60,11 +73,11 @@ func New(o Options) (*Signer, error) {
 // Sign returns a DKIM-Signature field for each key of the author's domain, or of the
 // nearest domain above it that has one. It reads the message once. No fields and no
 // error mean that there is no key; an error says why a message is not signed.
-func (s *Signer) Sign(ctx context.Context, message io.Reader) ([]byte, error) {
+func (s *Signer) Sign(ctx context.Context, m Message) ([]byte, error) {
 	if len(s.keys) == 0 {
 		return nil, nil
 	}
-	r := bufio.NewReaderSize(message, chunk)
+	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(m.Header), m.Body), chunk)
 	h, err := readHeader(r)
 	if err != nil {
 		return nil, err

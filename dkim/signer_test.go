@@ -164,7 +164,7 @@ func TestKeySelection(t *testing.T) {
 		t.Run(test.from, func(t *testing.T) {
 			t.Parallel()
 			m := message(test.from, "\r\nbody\r\n")
-			fields, err := s.Sign(context.Background(), strings.NewReader(m))
+			fields, err := s.Sign(context.Background(), dkim.Message{Body: strings.NewReader(m)})
 			if test.err != "" {
 				if !errors.Is(err, dkim.ErrHeader) || !strings.Contains(err.Error(), test.err) || fields != nil {
 					t.Fatalf("got %q, error %v, want one about %q", fields, err, test.err)
@@ -213,7 +213,7 @@ func TestOddMessages(t *testing.T) {
 			t.Parallel()
 			// However the reader hands it out.
 			for _, r := range []io.Reader{strings.NewReader(m), iotest.DataErrReader(strings.NewReader(m)), iotest.HalfReader(strings.NewReader(m))} {
-				fields, err := s.Sign(context.Background(), r)
+				fields, err := s.Sign(context.Background(), dkim.Message{Body: r})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -235,7 +235,7 @@ func TestTampering(t *testing.T) {
 	t.Parallel()
 	s, records := fixture(t)
 	m := lines("From: a@example.com", "To: u@dest.example", "Content-Type: text/plain", "", "Pay 100 to Ann.", "")
-	fields, err := s.Sign(context.Background(), strings.NewReader(m))
+	fields, err := s.Sign(context.Background(), dkim.Message{Body: strings.NewReader(m)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func TestNotSigned(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			fields, err := s.Sign(context.Background(), strings.NewReader(test.message))
+			fields, err := s.Sign(context.Background(), dkim.Message{Body: strings.NewReader(test.message)})
 			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) || fields != nil {
 				t.Errorf("got %q, error %v", fields, err)
 			}
@@ -309,7 +309,7 @@ func TestNoKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fields, err := s.Sign(context.Background(), iotest.ErrReader(io.ErrUnexpectedEOF))
+	fields, err := s.Sign(context.Background(), dkim.Message{Body: iotest.ErrReader(io.ErrUnexpectedEOF)})
 	if fields != nil || err != nil {
 		t.Errorf("got %q, %v", fields, err)
 	}
@@ -324,7 +324,7 @@ func TestBrokenReader(t *testing.T) {
 	for _, n := range []int{0, 10, len(m) / 2, len(m)} {
 		synctest.Test(t, func(t *testing.T) {
 			r := io.MultiReader(strings.NewReader(m[:n]), iotest.ErrReader(broken))
-			fields, err := s.Sign(t.Context(), r)
+			fields, err := s.Sign(t.Context(), dkim.Message{Body: r})
 			if !errors.Is(err, broken) || fields != nil {
 				t.Errorf("after %d bytes: got %q, %v", n, fields, err)
 			}
@@ -333,7 +333,7 @@ func TestBrokenReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := s.Sign(ctx, strings.NewReader(m)); !errors.Is(err, context.Canceled) {
+		if _, err := s.Sign(ctx, dkim.Message{Body: strings.NewReader(m)}); !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled: got %v", err)
 		}
 	})
@@ -401,7 +401,7 @@ func TestMemory(t *testing.T) {
 		}
 		return body.Read(p)
 	})
-	if _, err := s.Sign(context.Background(), io.MultiReader(text, watch)); err != nil {
+	if _, err := s.Sign(context.Background(), dkim.Message{Body: io.MultiReader(text, watch)}); err != nil {
 		t.Fatal(err)
 	}
 	if peak > 16<<20 {
@@ -460,7 +460,7 @@ func TestOtherVerifier(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			fields, err := s.Sign(context.Background(), strings.NewReader(m))
+			fields, err := s.Sign(context.Background(), dkim.Message{Body: strings.NewReader(m)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -482,7 +482,7 @@ func BenchmarkSign(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(m)))
 			for b.Loop() {
-				if _, err := s.Sign(context.Background(), strings.NewReader(m)); err != nil {
+				if _, err := s.Sign(context.Background(), dkim.Message{Body: strings.NewReader(m)}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -498,7 +498,7 @@ func FuzzSign(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, m string) {
-		fields, err := s.Sign(context.Background(), strings.NewReader(m))
+		fields, err := s.Sign(context.Background(), dkim.Message{Body: strings.NewReader(m)})
 		if err != nil || len(fields) == 0 {
 			return
 		}

@@ -213,8 +213,8 @@ func TestDelayNotice(t *testing.T) {
 // stamper signs with a line, or fails.
 type stamper struct{ err error }
 
-func (s stamper) Sign(_ context.Context, message io.Reader) ([]byte, error) {
-	if _, err := io.Copy(io.Discard, message); err != nil {
+func (s stamper) Sign(_ context.Context, _ *relay.Message, body io.Reader) ([]byte, error) {
+	if _, err := io.Copy(io.Discard, body); err != nil {
 		return nil, err
 	}
 	return []byte("DKIM-Signature: v=1; d=relay.test\r\n"), s.err

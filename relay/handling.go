@@ -16,6 +16,8 @@ type Handling struct {
 	// MessageSize and Recipients are the limits in place of the Receiver's; 0 for those.
 	MessageSize int64
 	Recipients  int
+	// Verifier, where there is one, looks at each message before anybody decides about it.
+	Verifier Verifier
 	// Screen, where there is one, decides about each message before the policy does: what the
 	// session knows of its user is for it to judge.
 	Screen func(*Message) *Reply

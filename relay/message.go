@@ -23,6 +23,13 @@ type Message struct {
 	Tags []string
 	// Trace is what the rules said, in the order in which they were asked.
 	Trace []Verdict
+	// Verified is what was found out about where the message is from. It is for the way in
+	// only and is not kept.
+	Verified Verified
+	// SignWith are the names of the keys that a rule wants the message signed with: a domain for
+	// all its keys, SELECTOR._domainkey.DOMAIN for one, "none" for no signature. Without any the
+	// signers choose. It is for the way in only and is not kept.
+	SignWith []string
 	// Place is the Spool's own note of where it keeps the body, so that it need not be
 	// looked up. The Spool sets it when it commits or reads the message; nobody else
 	// looks at it.

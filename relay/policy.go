@@ -21,10 +21,11 @@ type Policy interface {
 	Route(o *Origin, e *Envelope, r Recipient) (Destination, *Reply)
 }
 
-// Signer signs a message.
+// Signer signs messages.
 type Signer interface {
-	// Sign reads the message, header section first, as far as it needs and returns
-	// header fields to put in front, each ended by CRLF. No key for the message is not an
-	// error: the fields are empty then.
-	Sign(ctx context.Context, message io.Reader) (fields []byte, err error)
+	// Sign returns header fields to put in front of the message, each ended by CRLF. m has
+	// the header section as it stands, body is what follows it: it is opened by the first
+	// read, so that whoever has no key for the message need not pay for it. No key is not an
+	// error: the fields are empty then. m is not changed.
+	Sign(ctx context.Context, m *Message, body io.Reader) (fields []byte, err error)
 }

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -104,6 +103,7 @@ func (t *Transaction) data(ctx context.Context, r io.Reader) (ID, *Reply) {
 		return ID{}, reply
 	}
 	m.prepend(received(t.r.o.Hostname, m, t.handling.HideClient))
+	t.verify(ctx, m, draft)
 	if reply := t.screen(ctx, m); reply != nil {
 		return ID{}, reply
 	}
@@ -241,12 +241,33 @@ func sign(ctx context.Context, signers []Signer, m *Message, body func() (io.Rea
 }
 
 func signature(ctx context.Context, s Signer, m *Message, body func() (io.ReadSeekCloser, error)) ([]byte, error) {
-	b, err := body()
-	if err != nil {
-		return nil, fmt.Errorf("read the body to sign: %w", err)
+	b := &lazyBody{open: body}
+	defer b.close()
+	return s.Sign(ctx, m, b)
+}
+
+// lazyBody is a body that the first read opens.
+type lazyBody struct {
+	open   func() (io.ReadSeekCloser, error)
+	opened io.ReadSeekCloser
+}
+
+// Read reads the body from its start.
+func (b *lazyBody) Read(p []byte) (int, error) {
+	if b.opened == nil {
+		opened, err := b.open()
+		if err != nil {
+			return 0, fmt.Errorf("read the body: %w", err)
+		}
+		b.opened = opened
 	}
-	defer b.Close()
-	return s.Sign(ctx, io.MultiReader(bytes.NewReader(m.Header), b))
+	return b.opened.Read(p)
+}
+
+func (b *lazyBody) close() {
+	if b.opened != nil {
+		_ = b.opened.Close() // what was to be read has been
+	}
 }
 
 // deliveries groups the recipients by destination, in order of first appearance.

@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -189,8 +190,8 @@ func TestRecipients(t *testing.T) {
 // signer signs with a fixed field, or fails.
 type signer struct{ err error }
 
-func (s signer) Sign(_ context.Context, message io.Reader) ([]byte, error) {
-	all, err := io.ReadAll(message)
+func (s signer) Sign(_ context.Context, m *relay.Message, body io.Reader) ([]byte, error) {
+	all, err := io.ReadAll(io.MultiReader(bytes.NewReader(m.Header), body))
 	if err != nil || s.err != nil {
 		return nil, errors.Join(err, s.err)
 	}

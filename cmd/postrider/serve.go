@@ -18,7 +18,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"postrider/configs"
-	"postrider/dkim"
 	"postrider/inbound"
 	"postrider/outbound"
 	"postrider/policy"
@@ -148,15 +147,6 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	}
 	d.closers = append(d.closers, d.inbound.Close)
 	return d, nil
-}
-
-// signers is empty where no key is configured, so that no message is looked at for nothing.
-func signers(o dkim.Options) ([]relay.Signer, error) {
-	if len(o.Keys) == 0 {
-		return nil, nil
-	}
-	s, err := dkim.New(o)
-	return []relay.Signer{s}, err
 }
 
 // run serves until ctx ends or a part fails, and stops the parts one after the other:
