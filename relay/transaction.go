@@ -208,7 +208,8 @@ func (t *Transaction) commit(ctx context.Context, draft Draft, m *Message, ds []
 		}
 		return asReply(fmt.Errorf("commit message %s: %w", m.ID, err))
 	}
-	accepted := Accepted{Message: m, Unsigned: unsigned, Commit: t.r.o.Now().Sub(began)}
+	ended := t.r.o.Now()
+	accepted := Accepted{Message: m, Unsigned: unsigned, Commit: ended.Sub(began), Answer: ended.Sub(m.Received)}
 	for _, d := range ds {
 		accepted.Destinations = append(accepted.Destinations, d.To)
 	}
