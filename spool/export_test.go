@@ -25,3 +25,6 @@ func (o Options) RetryEvery(d time.Duration) Options {
 	o.retry = d
 	return o
 }
+
+// Value gives a record as it lies.
+func (s *Spool) Value(key []byte) ([]byte, error) { return s.get(key) }

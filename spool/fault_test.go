@@ -239,7 +239,7 @@ func TestOpen(t *testing.T) {
 	if err := whole(t.Context(), s, m.ID); err != nil {
 		t.Error(err)
 	}
-	if err := s.Overwrite([]byte("oformat"), []byte{2}); err != nil {
+	if err := s.Overwrite([]byte("oformat"), []byte{99}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

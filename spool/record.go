@@ -10,8 +10,14 @@ import (
 	"postrider/relay"
 )
 
-// recordVersion is the first byte of every record that this package writes.
-const recordVersion = 1
+// recordVersion is the first byte of every record that this package writes. Records of
+// version 1 are read too: arrays of fixed length (see recordv1.go). Those of version 2 are
+// maps from small numbers, in which what is zero is left out, so that fields can be added
+// without another version.
+const (
+	recordVersion      = 2
+	recordVersionArray = 1
+)
 
 // codec encodes and decodes records. Replies are stored as the peer sent them, so texts
 // need not be UTF-8.
@@ -56,7 +62,7 @@ func checkVersion(value []byte, head int) error {
 	if len(value) < 1+head {
 		return fmt.Errorf("%w: %d bytes are too short", relay.ErrCorrupt, len(value))
 	}
-	if value[0] != recordVersion {
+	if value[0] != recordVersion && value[0] != recordVersionArray {
 		return fmt.Errorf("%w: version %d is unknown", relay.ErrCorrupt, value[0])
 	}
 	return nil
@@ -103,31 +109,40 @@ func decodeLayout(value []byte) (layout, error) {
 // chunksOf is how many chunks a body of the length has.
 func chunksOf(length int64) int64 { return (length + chunkSize - 1) / chunkSize }
 
+// messageRecord is a message. The numbers are never given to another field.
 type messageRecord struct {
-	_          struct{} `cbor:",toarray"`
-	Local      string
-	Domain     string
-	Recipients []recipientRecord
-	Extensions uint8
-	Return     uint8
-	EnvelopeID string
-	Listener   string
-	Client     []byte
-	Greeting   string
-	User       string
-	Protocol   string
-	TLS        string
-	Header     []byte
-	Size       int64
-	Received   int64
+	Local      string            `cbor:"1,keyasint,omitempty"`
+	Domain     string            `cbor:"2,keyasint,omitempty"`
+	Recipients []recipientRecord `cbor:"3,keyasint,omitempty"`
+	Extensions uint8             `cbor:"4,keyasint,omitempty"`
+	Return     uint8             `cbor:"5,keyasint,omitempty"`
+	EnvelopeID string            `cbor:"6,keyasint,omitempty"`
+	Listener   string            `cbor:"7,keyasint,omitempty"`
+	Client     []byte            `cbor:"8,keyasint,omitempty"`
+	Greeting   string            `cbor:"9,keyasint,omitempty"`
+	User       string            `cbor:"10,keyasint,omitempty"`
+	Protocol   string            `cbor:"11,keyasint,omitempty"`
+	TLS        string            `cbor:"12,keyasint,omitempty"`
+	Header     []byte            `cbor:"13,keyasint"`
+	Size       int64             `cbor:"14,keyasint,omitempty"`
+	Received   int64             `cbor:"15,keyasint,omitempty"`
+	Priority   int8              `cbor:"16,keyasint,omitempty"`
+	Tags       []string          `cbor:"17,keyasint,omitempty"`
+	Trace      []verdictRecord   `cbor:"18,keyasint,omitempty"`
 }
 
 type recipientRecord struct {
-	_        struct{} `cbor:",toarray"`
-	Local    string
-	Domain   string
-	Notify   uint8
-	Original string
+	Local    string `cbor:"1,keyasint,omitempty"`
+	Domain   string `cbor:"2,keyasint,omitempty"`
+	Notify   uint8  `cbor:"3,keyasint,omitempty"`
+	Original string `cbor:"4,keyasint,omitempty"`
+}
+
+type verdictRecord struct {
+	Rule      string `cbor:"1,keyasint,omitempty"`
+	Stage     string `cbor:"2,keyasint,omitempty"`
+	Recipient string `cbor:"3,keyasint,omitempty"`
+	Said      string `cbor:"4,keyasint,omitempty"`
 }
 
 // The bits of messageRecord.Extensions.
@@ -151,12 +166,16 @@ func (c codec) encodeMessage(m *relay.Message, l layout) ([]byte, error) {
 		Listener: o.Listener, Client: client, Greeting: o.Greeting,
 		User: o.User, Protocol: o.Protocol, TLS: o.TLS,
 		Header: m.Header, Size: m.Size, Received: nanos(m.Received),
+		Priority: e.Priority, Tags: m.Tags,
 	}
 	for i, to := range e.Recipients {
 		r.Recipients[i] = recipientRecord{
 			Local: to.Address.Local, Domain: to.Address.Domain,
 			Notify: uint8(to.Notify), Original: to.Original,
 		}
+	}
+	for _, v := range m.Trace {
+		r.Trace = append(r.Trace, verdictRecord(v))
 	}
 	return c.encode(l.encode(), &r)
 }
@@ -167,7 +186,12 @@ func (c codec) decodeMessage(id relay.ID, value []byte) (*relay.Message, layout,
 		return nil, l, err
 	}
 	var r messageRecord
-	if err := c.decode(value, layoutSize, &r); err != nil {
+	if value[0] == recordVersionArray {
+		r, err = c.decodeMessageArray(value)
+	} else {
+		err = c.decode(value, layoutSize, &r)
+	}
+	if err != nil {
 		return nil, l, err
 	}
 	var client netip.Addr
@@ -182,7 +206,7 @@ func (c codec) decodeMessage(id relay.ID, value []byte) (*relay.Message, layout,
 			SMTPUTF8:   r.Extensions&extensionSMTPUTF8 != 0,
 			EightBit:   r.Extensions&extensionEightBit != 0,
 			RequireTLS: r.Extensions&extensionRequireTLS != 0,
-			Return:     relay.Return(r.Return), EnvelopeID: r.EnvelopeID,
+			Return:     relay.Return(r.Return), EnvelopeID: r.EnvelopeID, Priority: r.Priority,
 		},
 		Origin: relay.Origin{
 			Listener: r.Listener, Client: client, Greeting: r.Greeting,
@@ -190,12 +214,18 @@ func (c codec) decodeMessage(id relay.ID, value []byte) (*relay.Message, layout,
 		},
 		Header: r.Header, Size: r.Size, Received: fromNanos(r.Received),
 	}
+	if len(r.Tags) > 0 {
+		m.Tags = r.Tags
+	}
 	for i, to := range r.Recipients {
 		m.Envelope.Recipients[i] = relay.Recipient{
 			Address:  relay.Address{Local: to.Local, Domain: to.Domain},
 			Notify:   relay.Notify(to.Notify),
 			Original: to.Original,
 		}
+	}
+	for _, v := range r.Trace {
+		m.Trace = append(m.Trace, relay.Verdict(v))
 	}
 	return m, l, nil
 }
@@ -207,14 +237,18 @@ func bit(on bool, b uint8) uint8 {
 	return 0
 }
 
+// deliveryRecord is a delivery; its key says the rest. The numbers are never given to
+// another field.
 type deliveryRecord struct {
-	_          struct{} `cbor:",toarray"`
-	Recipients []int
-	Flags      uint8
-	Attempts   int
-	Code       int
-	Enhanced   [3]int
-	Text       string
+	Recipients []int  `cbor:"1,keyasint"`
+	Flags      uint8  `cbor:"2,keyasint,omitempty"`
+	Attempts   int    `cbor:"3,keyasint,omitempty"`
+	Code       int    `cbor:"4,keyasint,omitempty"`
+	Enhanced   []int  `cbor:"5,keyasint,omitempty"`
+	Text       string `cbor:"6,keyasint,omitempty"`
+	Class      string `cbor:"7,keyasint,omitempty"`
+	Priority   int8   `cbor:"8,keyasint,omitempty"`
+	Held       string `cbor:"9,keyasint,omitempty"`
 }
 
 // The bits of deliveryRecord.Flags.
@@ -224,19 +258,25 @@ const (
 )
 
 func (c codec) encodeDelivery(d relay.Delivery) ([]byte, error) {
-	return c.encode(nil, &deliveryRecord{
+	r := deliveryRecord{
 		Recipients: d.Recipients,
 		Flags:      bit(d.Sole, flagSole) | bit(d.Warned, flagWarned),
 		Attempts:   d.Attempts,
 		Code:       d.Last.Code,
-		Enhanced:   d.Last.Enhanced,
 		Text:       d.Last.Text,
-	})
+		Class:      d.Last.Class.String(),
+		Priority:   d.Priority,
+		Held:       d.Held,
+	}
+	if d.Last.Enhanced != (relay.EnhancedCode{}) {
+		r.Enhanced = d.Last.Enhanced[:]
+	}
+	return c.encode(nil, &r)
 }
 
 func (c codec) decodeDelivery(p place, value []byte) (relay.Delivery, error) {
-	var r deliveryRecord
-	if err := c.decode(value, 0, &r); err != nil {
+	r, err := c.decodeDeliveryRecord(value)
+	if err != nil {
 		return relay.Delivery{}, err
 	}
 	for _, n := range r.Recipients {
@@ -244,14 +284,28 @@ func (c codec) decodeDelivery(p place, value []byte) (relay.Delivery, error) {
 			return relay.Delivery{}, fmt.Errorf("%w: recipient %d", relay.ErrCorrupt, n)
 		}
 	}
-	return relay.Delivery{
+	d := relay.Delivery{
 		DeliveryID: p.id, To: p.to, Flow: p.flow, Due: p.due,
 		Recipients: r.Recipients,
 		Sole:       r.Flags&flagSole != 0,
 		Warned:     r.Flags&flagWarned != 0,
 		Attempts:   r.Attempts,
-		Last:       relay.Reply{Code: r.Code, Enhanced: r.Enhanced, Text: r.Text},
-	}, nil
+		Last:       relay.Reply{Code: r.Code, Text: r.Text},
+		Priority:   r.Priority,
+		Held:       r.Held,
+	}
+	copy(d.Last.Enhanced[:], r.Enhanced)
+	// A class that a newer program knows and this one does not is none.
+	_ = d.Last.Class.UnmarshalText([]byte(r.Class))
+	return d, nil
+}
+
+func (c codec) decodeDeliveryRecord(value []byte) (r deliveryRecord, err error) {
+	if len(value) > 0 && value[0] == recordVersionArray {
+		return c.decodeDeliveryArray(value)
+	}
+	err = c.decode(value, 0, &r)
+	return r, err
 }
 
 // quarantineRecord is a record that was set aside, as it was.

@@ -15,8 +15,9 @@ import (
 	"postrider/relay"
 )
 
-// formatVersion is that of the keyspace. A spool of a newer version is not touched.
-const formatVersion = 1
+// formatVersion is that of the keyspace and of the records. A spool of a newer version is
+// not touched, and one of an older version becomes one of this.
+const formatVersion = 2
 
 // Spool is relay.Spool on Pebble.
 type Spool struct {
@@ -163,6 +164,8 @@ func (s *Spool) checkFormat() error {
 		return fmt.Errorf("%w: format %x", relay.ErrCorrupt, value)
 	case value[0] > formatVersion:
 		return fmt.Errorf("its format %d is newer than %d, the newest that this program knows", value[0], formatVersion)
+	case value[0] < formatVersion:
+		return s.db.Set(key, []byte{formatVersion}, pebble.Sync)
 	}
 	return nil
 }

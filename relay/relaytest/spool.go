@@ -349,6 +349,7 @@ func clonedMessage(m *relay.Message) relay.Message {
 	c := *m
 	c.Header = bytes.Clone(m.Header)
 	c.Envelope.Recipients = slices.Clone(m.Envelope.Recipients)
+	c.Tags, c.Trace = slices.Clone(m.Tags), slices.Clone(m.Trace)
 	return c
 }
 

@@ -54,13 +54,18 @@ func (t *spoolTest) message(body []byte, recipients int) *relay.Message {
 		Envelope: relay.Envelope{
 			Sender:   relay.Address{Local: "sender", Domain: "example.com"},
 			SMTPUTF8: true, EightBit: true, RequireTLS: true,
-			Return: relay.ReturnHeaders, EnvelopeID: "env=1",
+			Return: relay.ReturnHeaders, EnvelopeID: "env=1", Priority: -9,
 		},
 		Origin: relay.Origin{
 			Listener: "local", Client: netip.MustParseAddr("2001:db8::1"), Greeting: "client.example",
 			User: "user", Protocol: "ESMTPSA", TLS: "TLSv1.3, TLS_AES_128_GCM_SHA256",
 		},
 		Header: header, Size: int64(len(header) + len(body)), Received: t.t0,
+		Tags: []string{"invoice", "eu"},
+		Trace: []relay.Verdict{
+			{Rule: "no-exe", Stage: "data"},
+			{Rule: "partners", Stage: "rcpt", Recipient: "r0@example.net", Said: "route partners"},
+		},
 	}
 	for i := range recipients {
 		m.Envelope.Recipients = append(m.Envelope.Recipients, relay.Recipient{
