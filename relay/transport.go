@@ -26,12 +26,27 @@ type Site struct {
 	Expires time.Time
 	// Connections is the most connections to keep to the site; 0 means the scheduler's default.
 	Connections int
+	// Rates bound what goes to the site.
+	Rates []Rate
+	// Names are those of its hosts, the most preferred first, by which providers are known.
+	Names []string
+	// Moved, where it is set, says that Resolve has another site for the destination now, as when
+	// this one fails and there is a way around it. It answers from memory and may be called often.
+	Moved func() bool
 	// Smart says that the hosts are configured smart hosts: their recovery is looked for
 	// within seconds rather than minutes.
 	Smart bool
 	// Hosts is the Transport's own knowledge, opaque to the scheduler.
 	Hosts any
 }
+
+// stale says that the destination is to be resolved again.
+func (s *Site) stale(now time.Time) bool {
+	return !s.Expires.IsZero() && !now.Before(s.Expires) || s.moved()
+}
+
+// moved says that another site is to be used now.
+func (s *Site) moved() bool { return s.Moved != nil && s.Moved() }
 
 // Conn is a session with a next hop. It belongs to one goroutine.
 type Conn interface {
