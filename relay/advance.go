@@ -46,8 +46,7 @@ func (s *Scheduler) alarmFor(b *bin, now time.Time) time.Time {
 
 // dispatch brings the bin's deliveries to a pool, or its destination to resolution.
 func (s *Scheduler) dispatch(b *bin, now time.Time) {
-	stale := b.site != nil && !b.site.Expires.IsZero() && !now.Before(b.site.Expires)
-	if b.pool != nil && !stale {
+	if b.pool != nil && !b.site.stale(now) {
 		b.pool.ready.enter(b.place)
 		s.pump(b.pool)
 		return

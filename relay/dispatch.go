@@ -59,6 +59,16 @@ func (s *Scheduler) makeRoom() {
 	}
 }
 
+// disband sends the members of a pool that have another site now to that one.
+func (s *Scheduler) disband(p *pool) {
+	for b := range p.members {
+		if b.site.moved() {
+			p.part(b)
+			s.advance(b)
+		}
+	}
+}
+
 // reap forgets a pool that is over.
 func (s *Scheduler) reap(p *pool) {
 	if p.over() && s.pools[p.site.Key] == p {

@@ -40,6 +40,7 @@ func (s *Scheduler) shut(p *pool, began time.Time, reply Reply) {
 	p.prober = nil
 	s.setPoolAlarm(p, p.gate.until)
 	s.clear(p)
+	s.disband(p)
 }
 
 // clear unloads the bins of a pool whose gate is closed and that has no connection.

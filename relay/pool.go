@@ -103,7 +103,7 @@ func (p *pool) pick(now time.Time) (d Delivery, from *bin, stale []*bin) {
 			return Delivery{}, nil, stale
 		}
 		b := e.value
-		if expires := b.site.Expires; !expires.IsZero() && !now.Before(expires) {
+		if b.site.stale(now) {
 			p.part(b)
 			stale = append(stale, b)
 			continue
@@ -146,5 +146,7 @@ func (p *pool) dropIdle(c *courier) bool {
 }
 
 // over says that the pool has no reason to exist. A closed gate is kept while a member may
-// ask for it.
-func (p *pool) over() bool { return p.couriers == 0 && len(p.members) == 0 }
+// ask for it, and that of a smart host whose mail goes another way until it is back.
+func (p *pool) over() bool {
+	return p.couriers == 0 && len(p.members) == 0 && !(p.site.Smart && p.site.Moved != nil && !p.gate.open())
+}

@@ -102,6 +102,9 @@ func (s *Scheduler) join(b *bin, site *Site) {
 		s.reap(former)
 	}
 	p.join(b, site)
+	if site.Moved != nil && former != p && !p.gate.open() {
+		p.gate.until = s.o.Now() // the way to it is thought to be good again: one probe shows
+	}
 }
 
 // unresolved closes the bin's gate: nothing can be said about its messages now.
