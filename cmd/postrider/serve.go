@@ -97,7 +97,8 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 			err = errors.Join(err, d.close())
 		}
 	}()
-	observer := logObserver{log}
+	metrics := admin.NewMetrics(version(), time.Now)
+	observer := relay.Observers{logObserver{log}, metrics}
 	ids := relay.NewIDs(time.Now, crand.Reader)
 
 	config.Spool.Fault = observer.Faulted
@@ -133,9 +134,10 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 		return d, err
 	}
 
+	metrics.Watch(d.scheduler.Status)
 	d.admin, err = admin.New(admin.Options{
 		Socket: config.Admin.Socket, HTTP: config.Admin.HTTP,
-		Spool: d.spool, Scheduler: d.scheduler, Now: time.Now,
+		Spool: d.spool, Scheduler: d.scheduler, Metrics: metrics, Now: time.Now,
 	})
 	if err != nil {
 		return d, err

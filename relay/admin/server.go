@@ -25,7 +25,9 @@ type Options struct {
 	HTTP      string
 	Spool     relay.Spool
 	Scheduler *relay.Scheduler
-	Now       func() time.Time
+	// Metrics are served at /metrics; nil for none.
+	Metrics *Metrics
+	Now     func() time.Time
 }
 
 // Server answers operators.
@@ -153,6 +155,9 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/", socketOnly(pprof.Index))
 	mux.HandleFunc("GET /debug/pprof/profile", socketOnly(pprof.Profile))
 	mux.HandleFunc("GET /debug/pprof/trace", socketOnly(pprof.Trace))
+	if s.o.Metrics != nil {
+		mux.Handle("GET /metrics", s.o.Metrics)
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	return mux
 }
