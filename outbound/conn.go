@@ -13,7 +13,9 @@ import (
 
 // conn is a session with a next hop. It implements relay.Conn and belongs to one goroutine.
 type conn struct {
-	t      *Transport
+	t *Transport
+	// set is what the host is one of; nil in a visit to another host of it.
+	set    *hostSet
 	route  *Route
 	remote remote
 	// raw is the TCP connection; nc is raw, or TLS over it. Ending raw ends both at once.

@@ -29,6 +29,10 @@ type delivery struct {
 	committed bool
 	// refused are the recipients that another host may take; visited those that one did.
 	refused, visited []int
+	// stranded are those about whom the host said nothing before the session was over, and ended
+	// says that the end of a message was sent to it.
+	stranded []int
+	ended    bool
 	// lacking says that this host lacks what the message needs, so that all the others are asked.
 	lacking bool
 }
@@ -44,7 +48,7 @@ func newDelivery(c *conn, t relay.Transfer) *delivery {
 // Deliver implements relay.Conn. A recipient whose Reply has no code yet is undecided; at the
 // end those get the reply of what went wrong.
 func (c *conn) Deliver(ctx context.Context, t relay.Transfer, next func() (relay.Transfer, bool)) relay.Attempt {
-	begun := c.t.o.Now()
+	begun, used := c.t.o.Now(), c.messages
 	d, x := c.expected(t)
 	d.next = next
 	if reply := c.unable(t); reply != nil {
@@ -64,15 +68,32 @@ func (c *conn) Deliver(ctx context.Context, t relay.Transfer, next func() (relay
 	for i := range d.a.Replies {
 		if d.a.Replies[i].Code == 0 {
 			d.a.Replies[i] = d.fault
+			if d.a.Setback {
+				d.stranded = append(d.stranded, i)
+			}
 		}
 	}
+	d.class()
+	before := d.complaint()
 	if d.mayVisit() {
 		d.elsewhere(ctx)
 	}
+	d.around(ctx)
 	d.class()
+	d.tell(before, used)
 	c.rested = c.t.o.Now()
 	d.a.Transmit = c.rested.Sub(begun)
 	return d.a
+}
+
+// complaint is the first reply that refuses somebody; zero when there is none.
+func (d *delivery) complaint() relay.Reply {
+	for _, r := range d.a.Replies {
+		if !r.Positive() {
+			return r
+		}
+	}
+	return relay.Reply{}
 }
 
 // expected takes up the transaction whose commands are in flight already, if there is one. One

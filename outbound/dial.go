@@ -21,6 +21,20 @@ func (t *Transport) Dial(ctx context.Context, site *relay.Site) (relay.Conn, err
 	if !ok {
 		return nil, relay.LocalError(fmt.Errorf("site %q is not of this transport", site.Key))
 	}
+	open := t.dialSet
+	if len(set.ways) > 1 {
+		open = t.dialWay
+	}
+	c, reply := open(ctx, site, set)
+	if reply != nil {
+		return nil, reply
+	}
+	c.set = set
+	return c, nil
+}
+
+// dialSet opens a session with one of the hosts.
+func (t *Transport) dialSet(ctx context.Context, site *relay.Site, set *hostSet) (*conn, *relay.Reply) {
 	var last *relay.Reply
 	var faults []error
 	list := set.order(t.o.Rand, t.health.last)

@@ -123,6 +123,7 @@ func (d *delivery) positive() bool {
 func (d *delivery) adopt(o *conn) {
 	c := d.c
 	former := *c
+	o.set = c.set
 	others := []remote{former.remote}
 	for _, to := range former.others {
 		if to != o.remote {

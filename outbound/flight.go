@@ -90,7 +90,7 @@ func (x *transaction) readWhole(p []byte) error {
 func (x *transaction) follow(b *buffer) {
 	c := x.c
 	spare := x.next != nil && x.pipelined && x.last && len(x.postponed) == 0
-	if !spare || x.mayVisit() || c.unfit || c.messages+1 >= c.mostMessages() || c.t.noAhead.holds(c.remote.String()) {
+	if !spare || x.mayVisit() || len(x.refused) > 0 && c.watched() || c.unfit || c.messages+1 >= c.mostMessages() || c.t.noAhead.holds(c.remote.String()) {
 		return
 	}
 	next := x.next

@@ -53,6 +53,10 @@ type Options struct {
 	// HTTP reaches token endpoints and MTA-STS policies. Default: one that honours the proxy of the environment.
 	HTTP *http.Client
 
+	// Diverted, where it is set, is told when mail of a route goes around it, and when no longer. It
+	// must not wait.
+	Diverted func(Diversion)
+
 	// Interfaces lists the addresses of this machine. Default net.InterfaceAddrs.
 	Interfaces func() ([]net.Addr, error)
 	// Now is the clock. Default time.Now.
@@ -140,6 +144,9 @@ func (o *Options) setDefaults() {
 	if o.HTTP == nil {
 		o.HTTP = &http.Client{}
 	}
+	if o.Diverted == nil {
+		o.Diverted = func(Diversion) {}
+	}
 	if o.LookupHost == nil {
 		o.LookupHost = hostLookup(o.DNS)
 	}
@@ -193,6 +200,9 @@ func (o *Options) validate() error {
 		if name := cmp.Or(r.Hostname, o.Hostname); r.MX && !isQualified(name) {
 			fault("route %q sends to other people's hosts, so the hostname must be a full name, not %q", r.Name, name)
 		}
+	}
+	for i := range o.Routes {
+		o.Routes[i].validateFallback(o.Routes, fault)
 	}
 	for _, s := range o.DNS.Servers {
 		if _, err := serverAddress(s); err != nil {

@@ -42,6 +42,8 @@ type Route struct {
 	// MessagesPerConnection is the most messages that one connection carries; 0 means no
 	// limit but that of the Options.
 	MessagesPerConnection int
+	// Fallback names the routes to hosts that mail takes while this one fails, in order.
+	Fallback []string
 	// Fingerprints are SHA-256 of certificates or of public keys, in hex, for TLSFingerprint.
 	Fingerprints []string
 	// dnssec says that DNSSEC vouches for the mail exchanges of the domain.
@@ -138,6 +140,21 @@ func (r *Route) Validate() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// validateFallback says what is wrong with the fallbacks among all routes.
+func (r *Route) validateFallback(all []Route, fault func(format string, args ...any)) {
+	for _, name := range r.Fallback {
+		i := slices.IndexFunc(all, func(o Route) bool { return o.Name == name })
+		switch {
+		case name == r.Name:
+			fault("route %q falls back to itself", r.Name)
+		case i < 0:
+			fault("route %q falls back to %q, which there is not", r.Name, name)
+		case all[i].MX:
+			fault("route %q falls back to %q, which has no hosts of its own", r.Name, name)
+		}
+	}
 }
 
 // Host is a configured smart host: a name, or an address, and a port.

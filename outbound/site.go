@@ -24,6 +24,9 @@ const maxAddresses = 5
 type hostSet struct {
 	route *Route
 	hosts []hostAddrs
+	// ways are those of the destination where it has several, and at is the one that the set is of.
+	ways []way
+	at   int
 }
 
 // hostAddrs is one host. Hosts of equal preference are tried in random order.

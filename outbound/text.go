@@ -86,6 +86,7 @@ func (x *transaction) content() bool {
 
 // end takes the reply to the end of the message.
 func (x *transaction) end() bool {
+	x.ended = true
 	a, err := x.c.read(x.c.t.o.Timeouts.Dot)
 	if err != nil {
 		x.lost("the end of the message, which it may have taken", err)

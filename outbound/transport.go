@@ -26,6 +26,8 @@ type Transport struct {
 	sts *stsCache
 	// replies says what refusals are about.
 	replies *Classifier
+	// detours are the ways that mail is led around.
+	detours *detours
 	// accounts have the access tokens.
 	accounts *accounts
 	// buffers hold what a transaction writes; a resting connection has none.
@@ -64,6 +66,7 @@ func New(o Options) (*Transport, error) {
 		health:       newHealth(o.Now),
 		sessions:     tls.NewLRUClientSessionCache(tlsSessions),
 		replies:      replies,
+		detours:      newDetours(&o),
 		accounts:     newAccounts(&o),
 	}
 	t.buffers.New = func() any { return newBuffer() }
@@ -77,11 +80,18 @@ func New(o Options) (*Transport, error) {
 // the configuration may bring it back, or send its mail elsewhere.
 func (t *Transport) Resolve(ctx context.Context, to relay.Destination) (*relay.Site, error) {
 	r, ok := t.routes[to.Route]
-	switch {
-	case !ok:
+	if !ok {
 		return nil, saying(replyNoRoute, "Route %q is not configured", to.Route)
-	case r.MX:
-		return t.resolveMX(ctx, r, to.Domain)
+	}
+	if ways := t.waysOf(r, to); len(ways) > 1 {
+		return t.resolveWays(ctx, ways)
+	}
+	return t.resolveRoute(ctx, r, to.Domain)
+}
+
+func (t *Transport) resolveRoute(ctx context.Context, r *Route, domain string) (*relay.Site, error) {
+	if r.MX {
+		return t.resolveMX(ctx, r, domain)
 	}
 	return t.resolveSmart(ctx, r)
 }
