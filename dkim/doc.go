@@ -1,6 +1,8 @@
-// Package dkim signs messages (RFC 6376) with the keys of their author's domain. It fits
-// relay.Signer by its shape.
+// Package dkim signs messages (RFC 6376) with the keys of their author's domain, and sees
+// to the keys: files, DNS records, rotation. It knows nothing of relays; the program fits it
+// to relay.Signer.
 //
-// Both canonicalisations are always "relaxed": what relays on the way do to white space
-// then does no harm.
+// Canonicalisation and signing are our own, so that a body is hashed once as it is read,
+// in a canonical form that most text has already. Tests hold them to the verifiers of
+// others.
 package dkim

@@ -1,36 +1,43 @@
 package dkim
 
 import (
-	"bufio"
-	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-
-	"github.com/emersion/go-msgauth/dkim"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
-// chunk is how much of a message is in memory at once, in bytes.
-const chunk = 32 << 10
+// chunk is how much of a body is read in one go, in bytes.
+const chunk = 64 << 10
 
-// maxBlank bounds a run of blank lines, in bytes. The canonicalisation has to hold back
-// such a run until it knows whether it ends the body.
-const maxBlank = 1 << 20
-
-// ErrBlank is why a message is not signed: its body has an endless run of blank lines.
-var ErrBlank = fmt.Errorf("over %d bytes of blank lines in a row", maxBlank)
+// rest is how long the keys' files are not looked at again.
+const rest = time.Second
 
 // Options says what a Signer signs with.
 type Options struct {
 	// Keys in any order. A domain may have several: a message is signed with all of them.
 	Keys []Key
+	// Fault is told what is wrong with keys whose files have changed; nil for nobody.
+	Fault func(error)
+	// Now is the clock, time.Now by default.
+	Now func() time.Time
 }
 
-// Signer signs messages. It never changes and is safe for use by several goroutines.
+// Signer signs messages. It is safe for use by several goroutines. Keys are read again when
+// their files change, all or none: where one cannot be read, those from before are kept.
 type Signer struct {
-	keys map[string][]key
+	options Options
+	keys    atomic.Pointer[keyset]
+	chunks  sync.Pool
+
+	mu     sync.Mutex
+	looked time.Time
+	stamps []stamp
 }
 
 // Message is a message to be signed.
@@ -42,145 +49,146 @@ type Message struct {
 	// Sender is the domain of the reverse-path and User who has authenticated; "" for none.
 	Sender, User string
 	// With are names of keys, where a rule has chosen: a domain for all its keys, or
-	// SELECTOR._domainkey.DOMAIN. "none" is for no signature.
+	// SELECTOR._domainkey.DOMAIN for one. "none" is for no signature.
 	With []string
 }
 
 // New loads the keys. The error joins a KeyError for every fault.
 func New(o Options) (*Signer, error) {
-	s := &Signer{keys: make(map[string][]key)}
-	var faults []error
-	for i, k := range o.Keys {
-		loaded, err := load(k, i)
-		if err != nil {
-			faults = append(faults, err)
-			continue
-		}
-		for _, other := range s.keys[loaded.domain] {
-			if other.selector == loaded.selector {
-				err := fmt.Errorf("%s has the selector %q twice", loaded.domain, loaded.selector)
-				faults = append(faults, &KeyError{Index: i, Field: "selector", Err: err})
-			}
-		}
-		s.keys[loaded.domain] = append(s.keys[loaded.domain], loaded)
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	if err := errors.Join(faults...); err != nil {
+	if o.Fault == nil {
+		o.Fault = func(error) {}
+	}
+	s := &Signer{options: o, chunks: sync.Pool{New: func() any { return new([chunk]byte) }}}
+	if err := s.Reload(); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// Sign returns a DKIM-Signature field for each key of the author's domain, or of the
-// nearest domain above it that has one. It reads the message once. No fields and no
-// error mean that there is no key; an error says why a message is not signed.
-func (s *Signer) Sign(ctx context.Context, m Message) ([]byte, error) {
-	if len(s.keys) == 0 {
-		return nil, nil
-	}
-	r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(m.Header), m.Body), chunk)
-	h, err := readHeader(r)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := s.choose(h)
-	if err != nil || len(keys) == 0 {
-		return nil, err
-	}
-	names, err := h.signedNames()
-	if err != nil {
-		return nil, err
-	}
-	return sign(keys, names, func(w io.Writer) error {
-		if _, err := w.Write(h.raw); err != nil {
-			return err
-		}
-		return copyBody(ctx, w, r)
-	})
+// Reload reads the keys, whatever is known of their files. Broken ones leave all as it was.
+func (s *Signer) Reload() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looked = s.options.Now()
+	return s.reload(s.options.stamps())
 }
 
-// choose finds the keys for a message. Authors of several domains (RFC 5322 section
-// 3.6.2) leave no one domain that the signature could speak for.
-func (s *Signer) choose(h *header) ([]key, error) {
-	domains, err := h.authors()
+func (s *Signer) reload(stamps []stamp) error {
+	s.stamps = stamps
+	keys, err := load(&s.options)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for _, domain := range domains {
-		keys := s.find(domain)
-		if len(keys) > 0 && len(domains) > 1 {
-			return nil, fmt.Errorf("%w: From names several domains: %s", ErrHeader, strings.Join(domains, ", "))
-		}
-		if len(keys) > 0 {
-			return keys, nil
-		}
-	}
-	return nil, nil
-}
-
-func (s *Signer) find(domain string) []key {
-	for below := true; below; _, domain, below = strings.Cut(domain, ".") {
-		if keys := s.keys[domain]; len(keys) > 0 {
-			return keys
-		}
-	}
+	s.keys.Store(keys)
 	return nil
 }
 
-// sign feeds one pass over the message to a signer for each key.
-func sign(keys []key, names []string, feed func(io.Writer) error) ([]byte, error) {
-	signers := make([]*dkim.Signer, 0, len(keys))
-	writers := make([]io.Writer, 0, len(keys))
-	// A signer is a goroutine, which Close ends; a second Close does nothing.
-	defer func() {
-		for _, s := range signers {
-			_ = s.Close()
-		}
-	}()
-	for _, k := range keys {
-		s, err := dkim.NewSigner(&dkim.SignOptions{
-			Domain: k.domain, Selector: k.selector, Signer: k.private, HeaderKeys: names,
-			HeaderCanonicalization: dkim.CanonicalizationRelaxed,
-			BodyCanonicalization:   dkim.CanonicalizationRelaxed,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("sign for %s with %s: %w", k.domain, k.selector, err)
-		}
-		signers, writers = append(signers, s), append(writers, s)
+// refresh reads the keys again if their files have changed. Who finds another at it goes on
+// with the keys there are.
+func (s *Signer) refresh() {
+	if !s.mu.TryLock() {
+		return
 	}
-	if err := feed(io.MultiWriter(writers...)); err != nil {
-		return nil, fmt.Errorf("read the message to sign: %w", err)
+	defer s.mu.Unlock()
+	now := s.options.Now()
+	if now.Sub(s.looked) < rest {
+		return
 	}
-	var fields bytes.Buffer
-	for i, s := range signers {
-		if err := s.Close(); err != nil {
-			return nil, fmt.Errorf("sign for %s with %s: %w", keys[i].domain, keys[i].selector, err)
-		}
-		fields.WriteString(s.Signature())
+	s.looked = now
+	stamps := s.options.stamps()
+	if slices.Equal(stamps, s.stamps) {
+		return
 	}
-	return fields.Bytes(), nil
+	if err := s.reload(stamps); err != nil {
+		s.options.Fault(fmt.Errorf("the keys from before are kept: %w", err))
+	}
 }
 
-// copyBody passes on what is left of a message, and stops at a run of blank lines that
-// would not end. The run is counted by whole buffers: exact enough for a bound.
-func copyBody(ctx context.Context, w io.Writer, r *bufio.Reader) error {
-	for blank := 0; ; {
-		if _, err := r.Peek(1); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
+// Has says whether a rule may name keys so: see Message.With.
+func (s *Signer) Has(name string) bool {
+	keys, err := s.keys.Load().chosen([]string{name})
+	return err == nil && (len(keys) > 0 || isNone([]string{name}))
+}
+
+// Sign returns a DKIM-Signature field for each key that is for the message, those of its
+// author's domain as a rule, each ended by CRLF. No fields and no error mean that there is
+// no key; an error says why a message is not signed. The body is read once, and only if
+// there is a key.
+func (s *Signer) Sign(ctx context.Context, m Message) ([]byte, error) {
+	s.refresh()
+	set := s.keys.Load()
+	if len(set.all) == 0 && len(m.With) == 0 {
+		return nil, nil
+	}
+	h, err := parseHeader(m.Header)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := set.choose(&m, h)
+	if err != nil || len(keys) == 0 {
+		return nil, err
+	}
+	relaxed, simple, err := s.hash(ctx, m.Body, keys)
+	if err != nil {
+		return nil, err
+	}
+	var fields []byte
+	now := s.options.Now()
+	for _, k := range keys {
+		hash := relaxed
+		if k.simpleBody {
+			hash = simple
 		}
-		part, _ := r.Peek(r.Buffered())
-		if len(bytes.TrimLeft(part, " \t\r\n")) > 0 {
-			blank = 0
-		} else if blank += len(part); blank > maxBlank {
-			return ErrBlank
+		field, err := k.signature(h, hash, now)
+		if err != nil {
+			return nil, err
 		}
+		fields = append(fields, field...)
+	}
+	return fields, nil
+}
+
+// hash reads the body once for all keys and hashes it in the forms that they want: all
+// algorithms are over SHA-256.
+func (s *Signer) hash(ctx context.Context, r io.Reader, keys []*key) (relaxed, simple []byte, err error) {
+	var forms []*body
+	for _, isRelaxed := range []bool{true, false} {
+		if slices.ContainsFunc(keys, func(k *key) bool { return k.simpleBody != isRelaxed }) {
+			forms = append(forms, newBody(isRelaxed, sha256.New()))
+		}
+	}
+	if err := s.feed(ctx, r, forms); err != nil {
+		return nil, nil, fmt.Errorf("read the message to sign: %w", err)
+	}
+	for _, form := range forms {
+		if form.relaxed {
+			relaxed = form.hash()
+		} else {
+			simple = form.hash()
+		}
+	}
+	return relaxed, simple, nil
+}
+
+func (s *Signer) feed(ctx context.Context, r io.Reader, forms []*body) error {
+	buf := s.chunks.Get().(*[chunk]byte)
+	defer s.chunks.Put(buf)
+	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if _, err := w.Write(part); err != nil {
+		n, err := r.Read(buf[:])
+		for _, form := range forms {
+			_, _ = form.Write(buf[:n]) // never fails
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
-		_, _ = r.Discard(len(part))
 	}
 }
