@@ -112,6 +112,9 @@ func (s *Scheduler) landed(d Delivery, remains ...Delivery) {
 // note remembers deliveries that are in the spool, unclaimed.
 func (s *Scheduler) note(ds ...Delivery) {
 	for _, d := range ds {
+		if d.Held != "" {
+			continue
+		}
 		b := s.bin(d.To)
 		b.note(d.Flow, d.Due)
 		s.advance(b)

@@ -70,13 +70,22 @@ type Delivery struct {
 	// Priority is what the delivery competes with, from -9 to 9 (RFC 6710).
 	Priority int8
 	// Held says why a rule or an operator keeps the delivery; "" when nobody does. A held
-	// delivery is not claimed until it is released.
+	// delivery is in no bin: nothing is attempted, and it does not expire, until it is released.
 	Held string
+	// HeldSince is when it was held; zero while it is not.
+	HeldSince time.Time
+	// Suspended is how long it has been held before. That does not count as age.
+	Suspended time.Duration
 	// message is at hand while a fresh delivery is handed over in memory.
 	message *Message
 	// Claimed says that whoever holds this value holds the claim: nobody else will be
 	// given the delivery until it is settled or released. Claims live in memory only.
 	Claimed bool
+}
+
+// age is how long the delivery has been on its way, the time that it was held not counted.
+func (d *Delivery) age(received, now time.Time) time.Duration {
+	return now.Sub(received) - d.Suspended
 }
 
 // fits says whether the message has the recipients that the delivery names.

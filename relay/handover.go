@@ -12,6 +12,9 @@ func (s *Scheduler) reserve(m *Message, ds []Delivery) {
 	now := s.o.Now()
 	for i := range ds {
 		d := &ds[i]
+		if d.Held != "" {
+			continue
+		}
 		b := s.bin(d.To)
 		f := b.flow(d.Flow)
 		behind := f.refilling || !f.next.IsZero() && !f.next.After(now)
@@ -55,9 +58,10 @@ func (s *Scheduler) accept(ds []Delivery) {
 	defer s.mu.Unlock()
 	for _, d := range ds {
 		b := s.bin(d.To)
-		if d.Claimed {
+		switch {
+		case d.Claimed:
 			s.push(b, s.unreserve(b, d), d)
-		} else {
+		case d.Held == "":
 			b.note(d.Flow, d.Due)
 		}
 		s.advance(b)

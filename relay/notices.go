@@ -16,7 +16,7 @@ const returnWhole = 50 << 10
 func (s *Scheduler) notices(settlement *Settlement, m *Message, done Attempted) []Notified {
 	n := &dsn{
 		hostname: s.o.Hostname, about: m, outcomes: s.toTell(settlement, m, done), now: s.o.Now(),
-		until: m.Received.Add(s.o.Retry.MaxAge),
+		until: s.o.Retry.end(&done.Delivery, m.Received),
 	}
 	if len(n.outcomes) == 0 {
 		return nil

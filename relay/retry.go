@@ -46,9 +46,14 @@ func (r Retry) Backoff(class Class) Backoff {
 	return Backoff{Least: r.First / 10, First: r.First, Factor: r.Factor, Max: r.Max}
 }
 
-// expired says whether mail of that arrival is to be given up.
-func (r Retry) expired(received, now time.Time) bool {
-	return now.Sub(received) >= r.MaxAge
+// expired says whether a delivery of mail of that arrival is to be given up.
+func (r Retry) expired(d *Delivery, received, now time.Time) bool {
+	return d.age(received, now) >= r.MaxAge
+}
+
+// end is when a delivery of mail of that arrival is given up.
+func (r Retry) end(d *Delivery, received time.Time) time.Time {
+	return received.Add(r.MaxAge + d.Suspended)
 }
 
 // late says whether the sender of mail of that arrival should have been told of the delay.

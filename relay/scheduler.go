@@ -156,7 +156,7 @@ func (s *Scheduler) start(work, attempts, settles context.Context) {
 // load learns from the spool which bins and flows there are. That costs time in the number
 // of bins, not of messages; deliveries go on meanwhile.
 func (s *Scheduler) load(ctx context.Context) error {
-	for head, err := range s.o.Spool.Bins(ctx) {
+	for head, err := range s.o.Spool.Bins(ctx, BinHead{}) {
 		if ctx.Err() != nil {
 			return nil
 		}

@@ -35,7 +35,7 @@ func (s *Scheduler) settle(d Delivery, m *Message, a Attempt, connect time.Durat
 
 // outcomes says what each reply means for its recipient.
 func (s *Scheduler) outcomes(d Delivery, m *Message, a Attempt, now time.Time) []Outcome {
-	expired := s.o.Retry.expired(m.Received, now)
+	expired := s.o.Retry.expired(&d, m.Received, now)
 	outcomes := make([]Outcome, len(d.Recipients))
 	for i, k := range d.Recipients {
 		o := Outcome{Recipient: m.Envelope.Recipients[k], Reply: a.Replies[i], Status: Deferred, Host: a.Host}
@@ -72,7 +72,7 @@ func (s *Scheduler) deferred(d Delivery, m *Message, outcomes []Outcome, now tim
 		}
 	}
 	next.Due = now.Add(least)
-	if end := m.Received.Add(s.o.Retry.MaxAge); next.Due.After(end) {
+	if end := s.o.Retry.end(&d, m.Received); next.Due.After(end) {
 		next.Due = end
 	}
 	return next, len(next.Recipients) > 0

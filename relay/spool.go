@@ -27,13 +27,19 @@ type Spool interface {
 	Create(ctx context.Context) (Draft, error)
 
 	// Claim returns up to n deliveries of the destination and flow that are due at now
-	// and that nobody holds, earliest due first, and claims them for the caller. Next is the
+	// and not claimed, earliest due first, and claims them for the caller. Held deliveries are
+	// in no bin: they cost a claim nothing, and it never sees them. Next is the
 	// due time of the earliest one that is left unclaimed, zero when there is none; it
 	// may lie before now if n cut the answer short. Claim writes nothing.
 	Claim(ctx context.Context, to Destination, flow Flow, now time.Time, n int) (ds []Delivery, next time.Time, err error)
 
-	// ClaimMessage claims all deliveries of a message that nobody holds, due or not.
+	// ClaimMessage claims all deliveries of a message that are neither claimed nor held, due
+	// or not.
 	ClaimMessage(ctx context.Context, id ID) ([]Delivery, error)
+
+	// ClaimHeld claims all deliveries of a message that are held and not claimed. They are
+	// released by a Settle that leaves them without Held.
+	ClaimHeld(ctx context.Context, id ID) ([]Delivery, error)
 
 	// Release gives up claims without a change: as if they had not been taken.
 	Release(ds ...Delivery)
@@ -51,18 +57,21 @@ type Spool interface {
 	// reading, and returns ErrCorrupt rather than end early. Of m, ID and Place are used.
 	Body(ctx context.Context, m *Message) (io.ReadSeekCloser, error)
 
-	// Bins yields each destination and flow that has deliveries, with the earliest due
-	// time among them. It costs time in the number of bins and flows, not of messages.
-	Bins(ctx context.Context) iter.Seq2[BinHead, error]
+	// Bins yields each destination and flow that has deliveries which are not held, with the
+	// earliest due time among them, in the order of route, domain and flow as bytes, from the
+	// given destination and flow on; the zero BinHead is before all. It costs time in the number
+	// of bins and flows yielded, not of messages. Nothing is held on to between two of them.
+	Bins(ctx context.Context, from BinHead) iter.Seq2[BinHead, error]
 
 	// Arrived yields the IDs of messages in order of arrival, from the given ID on.
 	Arrived(ctx context.Context, from ID) iter.Seq2[ID, error]
 
-	// Deliveries returns the deliveries that a message has left, claimed or not, without
-	// claiming them; none when it is not in the queue.
+	// Deliveries returns the deliveries that a message has left, claimed or not, held or not,
+	// without claiming them; none when it is not in the queue.
 	Deliveries(ctx context.Context, id ID) ([]Delivery, error)
 
-	// List yields all deliveries in order of their messages' arrival, from the ID on.
+	// List yields all deliveries, held or not, in order of their messages' arrival, from the
+	// ID on.
 	List(ctx context.Context, from ID) iter.Seq2[Delivery, error]
 
 	// Quarantine takes a message that cannot be processed, with all its deliveries, out of

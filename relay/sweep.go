@@ -66,7 +66,7 @@ func (s *Scheduler) unwarned(ctx context.Context, id ID) bool {
 		s.o.Observer.Faulted(Fault{Doing: "look for delayed mail", Message: id, Err: err})
 	}
 	for _, d := range ds {
-		if !d.Warned {
+		if !d.Warned && d.Held == "" {
 			return true
 		}
 	}

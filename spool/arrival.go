@@ -46,7 +46,7 @@ func (a *arrival) add(b *pebble.Batch, body []byte) error {
 	a.places = make([]place, 0, len(a.ds))
 	for _, d := range a.ds {
 		d.Sole = len(a.ds) == 1
-		p := place{to: d.To, flow: d.Flow, due: d.Due, id: relay.DeliveryID{Message: a.m.ID, Part: d.Part}}
+		p := placeOf(d, relay.DeliveryID{Message: a.m.ID, Part: d.Part}, 0)
 		if err := a.s.addDelivery(b, p, d); err != nil {
 			return err
 		}

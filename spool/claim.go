@@ -123,8 +123,18 @@ func (c *claim) reject(it *pebble.Iterator, err error) {
 	c.bad = append(c.bad, badRecord{key: append([]byte(nil), it.Key()...), err: err})
 }
 
-// ClaimMessage claims what nobody holds of a message.
+// ClaimMessage claims what is neither claimed nor held of a message.
 func (s *Spool) ClaimMessage(ctx context.Context, id relay.ID) ([]relay.Delivery, error) {
+	return s.claimMessage(ctx, id, spaceQueue)
+}
+
+// ClaimHeld claims what is held of a message.
+func (s *Spool) ClaimHeld(ctx context.Context, id relay.ID) ([]relay.Delivery, error) {
+	return s.claimMessage(ctx, id, spaceHeld)
+}
+
+// claimMessage claims what lies in the space.
+func (s *Spool) claimMessage(ctx context.Context, id relay.ID, space byte) ([]relay.Delivery, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -143,7 +153,7 @@ func (s *Spool) ClaimMessage(ctx context.Context, id relay.ID) ([]relay.Delivery
 	}
 	var ds []relay.Delivery
 	for _, l := range locations {
-		if !s.claims.take(l.id, string(l.queueKey)) {
+		if l.queueKey[0] != space || !s.claims.take(l.id, string(l.queueKey)) {
 			continue
 		}
 		d, err := s.delivery(l)

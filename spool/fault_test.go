@@ -155,7 +155,7 @@ func corruptKey(t *testing.T) {
 	}
 	wantClaimed(t, s, ms...)
 	bins := 0
-	for b, err := range s.Bins(t.Context()) {
+	for b, err := range s.Bins(t.Context(), relay.BinHead{}) {
 		if err != nil || b.To != here {
 			t.Errorf("bins: got %v, %v", b, err)
 		}

@@ -15,7 +15,8 @@ import (
 //	m id                                           the message
 //	b body chunk(4)                                a piece of a body
 //	q route domain flow due(8) id part(4) rev(4)   a delivery in its bin
-//	d id part(4) rev(4)                            where that delivery is: its q key
+//	w route domain flow due(8) id part(4) rev(4)   a delivery that is held, outside of every bin
+//	d id part(4) rev(4)                            where that delivery is: its q or w key
 //	p id part(4)                                   a part number given out after arrival
 //	t body                                         a draft with pieces on disk
 //	x key                                          a record set aside, by the key it had
@@ -29,6 +30,7 @@ const (
 	spaceMessage    = 'm'
 	spaceBody       = 'b'
 	spaceQueue      = 'q'
+	spaceHeld       = 'w'
 	spaceDelivery   = 'd'
 	spacePart       = 'p'
 	spaceDraft      = 't'
@@ -86,6 +88,8 @@ func after(prefix []byte) []byte {
 
 // place is what the key of a delivery says: its bin, when it is due, and which it is.
 type place struct {
+	// held says that it lies outside of its bin.
+	held bool
 	to   relay.Destination
 	flow relay.Flow
 	due  time.Time
@@ -98,8 +102,12 @@ const placeTail = 8 + 16 + 4 + 4
 
 // binPrefix is what the keys of all deliveries of a bin and flow begin with.
 func binPrefix(to relay.Destination, flow relay.Flow) []byte {
+	return placePrefix(spaceQueue, to, flow)
+}
+
+func placePrefix(space byte, to relay.Destination, flow relay.Flow) []byte {
 	key := make([]byte, 0, 1+len(to.Route)+len(to.Domain)+len(flow)+6+placeTail)
-	key = append(key, spaceQueue)
+	key = append(key, space)
 	key = appendText(key, to.Route)
 	key = appendText(key, to.Domain)
 	return appendText(key, string(flow))
@@ -112,8 +120,17 @@ func afterBin(prefix []byte) []byte {
 	return end
 }
 
+// placeOf is where a delivery is to lie.
+func placeOf(d relay.Delivery, id relay.DeliveryID, rev uint32) place {
+	return place{held: d.Held != "", to: d.To, flow: d.Flow, due: d.Due, id: id, rev: rev}
+}
+
 func (p place) key() []byte {
-	key := binPrefix(p.to, p.flow)
+	space := byte(spaceQueue)
+	if p.held {
+		space = spaceHeld
+	}
+	key := placePrefix(space, p.to, p.flow)
 	key = binary.BigEndian.AppendUint64(key, orderedTime(p.due))
 	key = append(key, p.id.Message[:]...)
 	key = binary.BigEndian.AppendUint32(key, p.id.Part)
@@ -131,7 +148,7 @@ func (p place) locationKey() []byte {
 
 // parsePlace reads the key of a delivery; prefix is the part of it that names the bin and flow.
 func parsePlace(key []byte) (p place, prefix []byte, err error) {
-	if len(key) == 0 || key[0] != spaceQueue {
+	if len(key) == 0 || key[0] != spaceQueue && key[0] != spaceHeld {
 		return p, nil, errKey
 	}
 	var texts [3]string
@@ -145,6 +162,7 @@ func parsePlace(key []byte) (p place, prefix []byte, err error) {
 		return p, nil, errKey
 	}
 	p = place{
+		held: key[0] == spaceHeld,
 		to:   relay.Destination{Route: texts[0], Domain: texts[1]},
 		flow: relay.Flow(texts[2]),
 		due:  timeOf(binary.BigEndian.Uint64(rest)),

@@ -25,9 +25,9 @@ type location struct {
 }
 
 // Bins yields each bin and flow with its earliest due time.
-func (s *Spool) Bins(ctx context.Context) iter.Seq2[relay.BinHead, error] {
+func (s *Spool) Bins(ctx context.Context, from relay.BinHead) iter.Seq2[relay.BinHead, error] {
 	return func(yield func(relay.BinHead, error) bool) {
-		next := []byte{spaceQueue}
+		next := binPrefix(from.To, from.Flow)
 		for {
 			key, err := s.firstFrom(ctx, next, after([]byte{spaceQueue}))
 			if err != nil {

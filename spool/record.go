@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -249,6 +250,8 @@ type deliveryRecord struct {
 	Class      string `cbor:"7,keyasint,omitempty"`
 	Priority   int8   `cbor:"8,keyasint,omitempty"`
 	Held       string `cbor:"9,keyasint,omitempty"`
+	HeldSince  int64  `cbor:"10,keyasint,omitempty"`
+	Suspended  int64  `cbor:"11,keyasint,omitempty"`
 }
 
 // The bits of deliveryRecord.Flags.
@@ -267,6 +270,10 @@ func (c codec) encodeDelivery(d relay.Delivery) ([]byte, error) {
 		Class:      d.Last.Class.String(),
 		Priority:   d.Priority,
 		Held:       d.Held,
+		Suspended:  int64(d.Suspended),
+	}
+	if !d.HeldSince.IsZero() {
+		r.HeldSince = nanos(d.HeldSince)
 	}
 	if d.Last.Enhanced != (relay.EnhancedCode{}) {
 		r.Enhanced = d.Last.Enhanced[:]
@@ -293,6 +300,10 @@ func (c codec) decodeDelivery(p place, value []byte) (relay.Delivery, error) {
 		Last:       relay.Reply{Code: r.Code, Text: r.Text},
 		Priority:   r.Priority,
 		Held:       r.Held,
+		Suspended:  time.Duration(r.Suspended),
+	}
+	if r.HeldSince != 0 {
+		d.HeldSince = fromNanos(r.HeldSince)
 	}
 	copy(d.Last.Enhanced[:], r.Enhanced)
 	// A class that a newer program knows and this one does not is none.

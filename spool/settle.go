@@ -114,7 +114,7 @@ func (e *ending) build() error {
 // addThen adds what remains. The first keeps the number of the part.
 func (e *ending) addThen() error {
 	for i, d := range e.st.Then {
-		p := place{to: d.To, flow: d.Flow, due: d.Due, id: e.was.id, rev: e.was.rev + 1}
+		p := placeOf(d, e.was.id, e.was.rev+1)
 		if i > 0 {
 			part, err := e.newPart(uint32(i))
 			if err != nil {

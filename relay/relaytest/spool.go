@@ -84,7 +84,7 @@ func (s *Spool) Claim(ctx context.Context, to relay.Destination, flow relay.Flow
 	var bin []relay.Delivery
 	for _, m := range s.messages {
 		for part, d := range m.parts {
-			if d.To == to && d.Flow == flow && !m.claimed[part] {
+			if d.To == to && d.Flow == flow && d.Held == "" && !m.claimed[part] {
 				bin = append(bin, d)
 			}
 		}
@@ -107,13 +107,22 @@ func (s *Spool) claim(d relay.Delivery) relay.Delivery {
 	return d
 }
 
-// ClaimMessage claims what nobody holds of a message.
+// ClaimMessage claims what is neither claimed nor held of a message.
 func (s *Spool) ClaimMessage(ctx context.Context, id relay.ID) ([]relay.Delivery, error) {
+	return s.claimMessage(ctx, id, false)
+}
+
+// ClaimHeld claims what is held of a message.
+func (s *Spool) ClaimHeld(ctx context.Context, id relay.ID) ([]relay.Delivery, error) {
+	return s.claimMessage(ctx, id, true)
+}
+
+func (s *Spool) claimMessage(ctx context.Context, id relay.ID, held bool) ([]relay.Delivery, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var ds []relay.Delivery
 	for _, d := range s.left(id) {
-		if !s.messages[id].claimed[d.Part] {
+		if (d.Held != "") == held && !s.messages[id].claimed[d.Part] {
 			ds = append(ds, s.claim(d))
 		}
 	}
@@ -218,26 +227,27 @@ type body struct{ *bytes.Reader }
 func (body) Close() error { return nil }
 
 // Bins yields each bin and flow.
-func (s *Spool) Bins(ctx context.Context) iter.Seq2[relay.BinHead, error] {
+func (s *Spool) Bins(ctx context.Context, from relay.BinHead) iter.Seq2[relay.BinHead, error] {
 	return func(yield func(relay.BinHead, error) bool) {
-		type bin struct {
-			to   relay.Destination
-			flow relay.Flow
-		}
-		seen := make(map[bin]bool)
-		all := s.all()
-		slices.SortFunc(all, byDue)
-		for _, d := range all {
-			b := bin{d.To, d.Flow}
-			if seen[b] {
-				continue
+		var heads []relay.BinHead
+		for _, d := range s.all() {
+			h := relay.BinHead{To: d.To, Flow: d.Flow, Due: d.Due}
+			if d.Held == "" && byBin(h, from) >= 0 {
+				heads = append(heads, h)
 			}
-			seen[b] = true
-			if !yield(relay.BinHead{To: d.To, Flow: d.Flow, Due: d.Due}, ctx.Err()) {
+		}
+		slices.SortFunc(heads, func(a, b relay.BinHead) int { return cmp.Or(byBin(a, b), a.Due.Compare(b.Due)) })
+		heads = slices.CompactFunc(heads, func(a, b relay.BinHead) bool { return byBin(a, b) == 0 })
+		for _, h := range heads {
+			if !yield(h, ctx.Err()) {
 				return
 			}
 		}
 	}
+}
+
+func byBin(a, b relay.BinHead) int {
+	return cmp.Or(cmp.Compare(a.To.Route, b.To.Route), cmp.Compare(a.To.Domain, b.To.Domain), cmp.Compare(a.Flow, b.Flow))
 }
 
 // all gives all deliveries in order of arrival.

@@ -217,7 +217,7 @@ func (t *spoolTest) wantArrived(from relay.ID, want ...relay.ID) {
 func (t *spoolTest) wantBins(want ...relay.BinHead) {
 	t.Helper()
 	var got []relay.BinHead
-	for b, err := range t.Bins(t.ctx) {
+	for b, err := range t.Bins(t.ctx, relay.BinHead{}) {
 		if err != nil {
 			t.Fatalf("bins: %v", err)
 		}

@@ -47,6 +47,10 @@ func TestSpool(t *testing.T, open func(t *testing.T) relay.Spool) {
 		{"siblings settle at once", testSiblings},
 		{"quarantine", testQuarantine},
 		{"bins and their heads", testBinHeads},
+		{"bins from a position", testBinsFrom},
+		{"held deliveries are in no bin", testHeld},
+		{"born held", testBornHeld},
+		{"held and claimed are told apart", testHeldClaims},
 		{"messages and deliveries in order of arrival", testArrival},
 		{"a thousand destinations", testThousand},
 		{"any text in names", testNames},
@@ -586,7 +590,7 @@ func testBinHeads(t *spoolTest) {
 	t.wantBins(relay.BinHead{To: alpha, Flow: bulk, Due: late.Due}, desks, smarts)
 	t.settle(t.claim(alpha, bulk, late.Due, 1, time.Time{}, late)[0])
 	t.wantBins(desks, smarts)
-	for _, err := range t.Bins(t.ctx) {
+	for _, err := range t.Bins(t.ctx, relay.BinHead{}) {
 		if err != nil {
 			t.Fatalf("bins: %v", err)
 		}
@@ -667,7 +671,7 @@ func testNames(t *spoolTest) {
 		}
 	}
 	n := 0
-	for b, err := range t.Bins(t.ctx) {
+	for b, err := range t.Bins(t.ctx, relay.BinHead{}) {
 		if err != nil {
 			t.Fatalf("bins: %v", err)
 		}
