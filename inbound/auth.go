@@ -4,8 +4,10 @@ import (
 	"encoding/base64"
 	"strings"
 
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+
 	"postrider/inbound/auth"
-	"postrider/relay"
 )
 
 // exchangeLength is the longest line of an AUTH exchange (RFC 4954 section 4).
@@ -36,16 +38,8 @@ func (s *session) mayAuth() bool {
 	return s.listener.AuthInsecure != AuthNever && near && (!client.IsValid() || client.IsLoopback())
 }
 
-// mechanisms is what EHLO offers.
-func (s *session) mechanisms() []string {
-	if !s.mayAuth() {
-		return nil
-	}
-	return s.server.users.Mechanisms()
-}
-
 // auth is AUTH (RFC 4954 section 4).
-func (s *session) auth(argument string) *relay.Reply {
+func (s *session) auth(argument string) *smtp.SMTPError {
 	switch {
 	case !s.listener.authenticates():
 		return &replyNoAuth
@@ -63,13 +57,12 @@ func (s *session) auth(argument string) *relay.Reply {
 		return &replySyntax
 	}
 	mechanism, initial, _ := strings.Cut(argument, " ")
-	exchange, ok := s.server.users.Begin(strings.ToUpper(mechanism), s.origin.Client, s.listener.Name)
-	if !ok {
-		return &replyMechanism
+	exchange, err := s.mail.Auth(mechanism)
+	if err != nil {
+		return asError(err)
 	}
 	var response []byte
 	if initial = strings.TrimSpace(initial); initial != "" {
-		var err error
 		if response, err = auth.Decode(initial); err != nil {
 			return &replyBase64
 		}
@@ -78,19 +71,18 @@ func (s *session) auth(argument string) *relay.Reply {
 }
 
 // negotiate goes through an exchange to its end.
-func (s *session) negotiate(exchange *auth.Exchange, response []byte) *relay.Reply {
+func (s *session) negotiate(exchange sasl.Server, response []byte) *smtp.SMTPError {
 	s.exchange = true
 	defer func() { s.exchange = false }()
 	for {
-		challenge, identity, reply := exchange.Next(s.ctx, response)
+		challenge, done, err := exchange.Next(response)
 		switch {
-		case reply != nil:
-			s.observeLogin(exchange, reply)
-			return reply
-		case identity != nil:
-			return s.welcome(identity)
+		case err != nil:
+			return asError(err)
+		case done:
+			return &replyAuthenticated
 		}
-		s.say(relay.NewReply(334, relay.EnhancedCode{}, base64.StdEncoding.EncodeToString(challenge)))
+		s.say(&smtp.SMTPError{Code: 334, EnhancedCode: smtp.NoEnhancedCode, Message: base64.StdEncoding.EncodeToString(challenge)})
 		line, ok := s.command()
 		switch {
 		case !ok:
@@ -98,36 +90,18 @@ func (s *session) negotiate(exchange *auth.Exchange, response []byte) *relay.Rep
 		case line == "*":
 			return &replyCancelled
 		}
-		var err error
 		if response, err = auth.Decode(line); err != nil {
 			return &replyBase64
 		}
 	}
 }
 
-// observeLogin reports who was not let in. A malformed exchange says nothing about anybody.
-func (s *session) observeLogin(exchange *auth.Exchange, reply *relay.Reply) {
-	if reply.Code == replyBase64.Code {
-		return
-	}
-	relay.Refuse(s.server.options.Observer, relay.Refused{Origin: s.origin, Stage: "auth", Login: exchange.User(), Reply: reply})
-}
-
 // welcome makes the user the session's.
-func (s *session) welcome(identity *auth.Identity) *relay.Reply {
+func (s *session) welcome(identity *auth.Identity) error {
 	s.identity, s.origin.User = identity, identity.User
 	s.setProtocol()
 	if reply := s.server.roster.move(s); reply != nil {
-		s.observe("auth", reply)
-		return reply
+		return s.refuse("auth", reply)
 	}
-	return &replyAuthenticated
-}
-
-// screen holds the message to what its user may send.
-func (s *session) screen(m *relay.Message) *relay.Reply {
-	if s.identity == nil {
-		return nil
-	}
-	return s.server.users.Header(s.identity, m.Fields("From"))
+	return nil
 }

@@ -5,12 +5,12 @@ import (
 	"strconv"
 	"strings"
 
-	"postrider/relay"
+	"github.com/emersion/go-smtp"
 )
 
 // chunk is BDAT (RFC 3030). A refused chunk is swallowed: it follows its command whatever
 // the reply.
-func (s *session) chunk(argument string) *relay.Reply {
+func (s *session) chunk(argument string) *smtp.SMTPError {
 	if !s.listener.offers("CHUNKING") {
 		return s.lastly(&replyUnknown) // what follows is content, or it is not
 	}
@@ -39,7 +39,7 @@ type chunks struct {
 
 // begin reads the argument of BDAT. After a malformed one nobody knows what is
 // command and what is content, so the session ends.
-func (c *chunks) begin(argument string) *relay.Reply {
+func (c *chunks) begin(argument string) *smtp.SMTPError {
 	size, last, _ := strings.Cut(argument, " ")
 	n, err := strconv.ParseUint(size, 10, 62)
 	last = strings.TrimSpace(last)

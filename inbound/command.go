@@ -3,11 +3,11 @@ package inbound
 import (
 	"unicode/utf8"
 
-	"postrider/relay"
+	"github.com/emersion/go-smtp"
 )
 
 // obey does what a command line says and returns the reply, nil where it has been given.
-func (s *session) obey(line, verb, argument string) *relay.Reply {
+func (s *session) obey(line, verb, argument string) *smtp.SMTPError {
 	if !isText(line) {
 		return &replyBadBytes
 	}
@@ -30,7 +30,7 @@ func (s *session) obey(line, verb, argument string) *relay.Reply {
 	case "QUIT":
 		return s.lastly(&replyBye)
 	case "AUTH":
-		return s.login(argument)
+		return s.authenticate(argument)
 	case "XCLIENT":
 		return s.xclient(argument)
 	case "STARTTLS":
@@ -59,9 +59,9 @@ func isText(line string) bool {
 // command may not stand inside a pipelined group (RFC 2920 section 3.1).
 func (s *session) waits() bool { return s.in.Buffered() == 0 }
 
-// login is AUTH, where it is offered. Who wants to be known by a password is no longer known
+// authenticate is AUTH, where it is offered. Who wants to be known by a password is no longer known
 // by a certificate.
-func (s *session) login(argument string) *relay.Reply {
+func (s *session) authenticate(argument string) *smtp.SMTPError {
 	if !s.listener.offers("AUTH") {
 		return &replyNoAuth
 	}
@@ -72,7 +72,7 @@ func (s *session) login(argument string) *relay.Reply {
 }
 
 // upgrade is STARTTLS (RFC 3207).
-func (s *session) upgrade(argument string) *relay.Reply {
+func (s *session) upgrade(argument string) *smtp.SMTPError {
 	switch {
 	case argument != "":
 		return &replySyntax

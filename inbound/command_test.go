@@ -82,7 +82,8 @@ func TestGreeting(t *testing.T) {
 		S: 250-SMTPUTF8
 		S: 250-DSN
 		S: 250-SIZE 50000000
-		S: 250 LIMITS RCPTMAX=7`)
+		S: 250-LIMITS RCPTMAX=7
+		S: 250 MT-PRIORITY`)
 }
 
 func longCommand(t *testing.T) {

@@ -11,4 +11,8 @@
 // commands that had been parsed and decided already, and its replies were muted where
 // they were wrong. Without it a message of 4 KiB costs half the allocations, and
 // three ways to smuggle are gone with the code that kept them shut.
+//
+// Its vocabulary is the edge's: the loop parses MAIL and RCPT into its options, hands them to
+// a transaction, which is its Session and AuthSession, and says what SMTPError comes back.
+// What an observer is told of has a reason, and is a relay.Reply until it meets the loop.
 package inbound

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/emersion/go-smtp"
+
 	"postrider/inbound"
 	"postrider/relay"
 )
 
-// TestAsReply: an error that is no reply never meets a client.
-func TestAsReply(t *testing.T) {
+// TestReply: an error that is no reply never meets a client.
+func TestReply(t *testing.T) {
 	t.Parallel()
 	denied := relay.NewReply(554, relay.EnhancedCode{5, 7, 1}, "Denied")
 	for _, test := range []struct {
@@ -27,13 +29,17 @@ func TestAsReply(t *testing.T) {
 		{"no enhanced code", relay.NewReply(450, relay.EnhancedCode{}, "Later"), "450 Later"},
 		{"no code", &relay.Reply{Text: "?"}, localError},
 		{"code out of range", relay.NewReply(999, relay.EnhancedCode{}, "?"), localError},
+		{"go-smtp's error", &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "No"}, "550 5.7.1 No"},
+		{"go-smtp's error, wrapped", fmt.Errorf("at data: %w", &smtp.SMTPError{Code: 550, EnhancedCode: smtp.NoEnhancedCode, Message: "No"}), "550 No"},
+		{"go-smtp's error without a code", &smtp.SMTPError{Message: "?"}, localError},
+		{"enhanced code not set", &smtp.SMTPError{Code: 452, Message: "Later"}, "452 4.0.0 Later"},
 		{"any", errors.New("open /secret: no such file"), localError},
 		{"context", context.Canceled, localError},
 		{"end of file", io.EOF, localError},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			if got := inbound.AsReply(test.err).String(); got != test.want {
+			if got := inbound.Reply(test.err); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})

@@ -5,11 +5,11 @@ import (
 	"slices"
 	"strings"
 
-	"postrider/relay"
+	"github.com/emersion/go-smtp"
 )
 
 // hello is EHLO and HELO. Both reset the session (RFC 5321 section 4.1.4).
-func (s *session) hello(verb, name string) *relay.Reply {
+func (s *session) hello(verb, name string) *smtp.SMTPError {
 	if !s.waits() && !s.quits() {
 		return s.lastly(&replyPipelining)
 	}
@@ -25,7 +25,7 @@ func (s *session) hello(verb, name string) *relay.Reply {
 	s.origin.Greeting = name
 	s.setProtocol()
 	if !s.esmtp {
-		return relay.NewReply(250, relay.EnhancedCode{}, s.server.options.Hostname)
+		return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.NoEnhancedCode, Message: s.server.options.Hostname}
 	}
 	s.announce()
 	return nil
@@ -56,7 +56,7 @@ func (s *session) announce() {
 func (s *session) extensions() []string {
 	lines := []string{
 		"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "SMTPUTF8", "DSN",
-		fmt.Sprintf("SIZE %d", s.limits.MessageSize), s.counts(),
+		fmt.Sprintf("SIZE %d", s.limits.MessageSize), s.counts(), "MT-PRIORITY",
 	}
 	if s.tls != nil && s.origin.TLS == "" {
 		lines = append(lines, "STARTTLS")
@@ -64,7 +64,7 @@ func (s *session) extensions() []string {
 	if s.origin.TLS != "" {
 		lines = append(lines, "REQUIRETLS")
 	}
-	if mechanisms := strings.Join(s.mechanisms(), " "); mechanisms != "" {
+	if mechanisms := strings.Join(s.mail.AuthMechanisms(), " "); mechanisms != "" {
 		lines = append(lines, "AUTH "+mechanisms)
 		if s.listener.Profile == ProfileLegacy { // a draft's form of it is all that some know
 			lines = append(lines, "AUTH="+mechanisms)

@@ -35,6 +35,9 @@ type Listener struct {
 	ProxyProtocol []netip.Prefix
 	// XClient are the networks of the filters that may name another client with XCLIENT.
 	XClient []netip.Prefix
+	// MTPriority are the networks whose clients may ask for precedence with MT-PRIORITY. Others
+	// must authenticate for that.
+	MTPriority []netip.Prefix
 	// Limits are this listener's. A zero limit is that of the Options.
 	Limits Limits
 }
@@ -64,7 +67,7 @@ const (
 func Keywords() []string {
 	return []string{
 		"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "SMTPUTF8", "DSN", "SIZE",
-		"LIMITS", "STARTTLS", "REQUIRETLS", "AUTH", "XCLIENT",
+		"LIMITS", "MT-PRIORITY", "STARTTLS", "REQUIRETLS", "AUTH", "XCLIENT",
 	}
 }
 

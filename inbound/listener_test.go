@@ -11,7 +11,7 @@ import (
 func TestDiscard(t *testing.T) {
 	t.Parallel()
 	h, _ := withTLS(t, inbound.TLSStartTLS)
-	h.options.Listeners[0].Discard = []string{"chunking", "DSN", "Size", "8BITMIME", "SMTPUTF8", "STARTTLS", "AUTH", "LIMITS"}
+	h.options.Listeners[0].Discard = []string{"chunking", "DSN", "Size", "8BITMIME", "SMTPUTF8", "STARTTLS", "AUTH", "LIMITS", "MT-Priority"}
 	c := h.open().run().dial()
 	c.codes("220")
 	c.send("EHLO client.example\r\n")
@@ -19,7 +19,7 @@ func TestDiscard(t *testing.T) {
 		t.Errorf("offered are %v, want %v", got, want)
 	}
 	const parameter = "S: 555 5.5.4 Parameter not recognized or not implemented"
-	for _, p := range []string{"SIZE=10", "BODY=8BITMIME", "SMTPUTF8", "RET=FULL", "ENVID=x"} {
+	for _, p := range []string{"SIZE=10", "BODY=8BITMIME", "SMTPUTF8", "RET=FULL", "ENVID=x", "MT-PRIORITY=-1"} {
 		c.talk("C: MAIL FROM:<a@example.com> " + p + "\n" + parameter)
 	}
 	c.talk("C: MAIL FROM:<a@example.com>\nS: 250 2.1.0 Ok\nC: RCPT TO:<b@example.org> NOTIFY=NEVER\n" + parameter)

@@ -1,66 +1,71 @@
 package inbound
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/emersion/go-smtp"
 
 	"postrider/relay"
 )
 
 // mailCommand is what a MAIL command says.
 type mailCommand struct {
-	envelope relay.Envelope
-	// size is SIZE in bytes, 0 when it was not given (RFC 1870).
-	size int64
+	smtp.MailOptions
+	// from is the path, without its angle brackets.
+	from string
+	// priority is MT-PRIORITY (RFC 6710); go-smtp expects it at RCPT.
+	priority int8
 }
 
 // offered says whether all extensions that the parameters use are.
 func (m *mailCommand) offered(offers func(keyword string) bool) bool {
-	e := &m.envelope
-	return (m.size == 0 || offers("SIZE")) && (!e.EightBit || offers("8BITMIME")) && (!e.SMTPUTF8 || offers("SMTPUTF8")) &&
-		(!e.RequireTLS || offers("REQUIRETLS")) && (e.Return == relay.ReturnUnspecified && e.EnvelopeID == "" || offers("DSN"))
+	return (m.Size == 0 || offers("SIZE")) && (m.Body != smtp.Body8BitMIME || offers("8BITMIME")) && (!m.UTF8 || offers("SMTPUTF8")) &&
+		(!m.RequireTLS || offers("REQUIRETLS")) && (m.Return == "" && m.EnvelopeID == "" || offers("DSN")) &&
+		(m.priority == 0 || offers("MT-PRIORITY"))
 }
 
 // parseMail reads the argument of MAIL (RFC 5321 section 4.1.1.2). Home is the domain of an
 // address without one, "" where that is refused.
-func parseMail(argument, home string) (mailCommand, *relay.Reply) {
+func parseMail(argument, home string) (mailCommand, *smtp.SMTPError) {
 	var m mailCommand
 	text, rest, ok := cutPath(argument, "FROM:")
 	if !ok {
 		return m, &replySyntax
 	}
-	if reply := eachParameter(rest, m.set); reply != nil {
-		return m, reply
-	}
-	sender, reply := parsePath(qualified(text, home), m.envelope.SMTPUTF8, &replySender)
-	m.envelope.Sender = sender
-	return m, reply
+	m.from = qualified(text, home)
+	return m, eachParameter(rest, m.set)
 }
 
 // set takes one parameter of MAIL.
-func (m *mailCommand) set(key, value string) *relay.Reply {
+func (m *mailCommand) set(key, value string) *smtp.SMTPError {
 	ok := true
-	e := &m.envelope
 	switch key {
 	case "SIZE":
 		size, err := strconv.ParseUint(value, 10, 63)
-		m.size, ok = int64(size), err == nil
+		m.Size, ok = int64(size), err == nil
 	case "BODY":
-		e.EightBit = strings.EqualFold(value, "8BITMIME")
-		ok = e.EightBit || strings.EqualFold(value, "7BIT")
+		m.Body = smtp.BodyType(strings.ToUpper(value))
+		ok = m.Body == smtp.Body8BitMIME || m.Body == smtp.Body7Bit
 	case "SMTPUTF8":
-		e.SMTPUTF8, ok = true, value == ""
+		m.UTF8, ok = true, value == ""
 	case "REQUIRETLS":
-		e.RequireTLS, ok = true, value == ""
+		m.RequireTLS, ok = true, value == ""
 	case "RET":
-		e.Return, ok = parseReturn(value)
+		m.Return = smtp.DSNReturn(strings.ToUpper(value))
+		ok = m.Return == smtp.DSNReturnFull || m.Return == smtp.DSNReturnHeaders
 	case "ENVID":
-		e.EnvelopeID, ok = decodeXtext(value)
+		m.EnvelopeID, ok = decodeXtext(value)
 		ok = ok && value != "" && len(value) <= 100 // RFC 3461 section 4.4
+	case "MT-PRIORITY":
+		m.priority, ok = parsePriority(value)
 	case "AUTH":
-		// What the client knows of the submitter is not passed on (RFC 4954 section 5).
-		_, ok = decodeXtext(value)
+		var submitter string
+		submitter, ok = decodeXtext(value)
+		submitter = strings.TrimSuffix(strings.TrimPrefix(submitter, "<"), ">")
+		m.Auth = &submitter
 	default:
 		return &replyParameter
 	}
@@ -70,35 +75,42 @@ func (m *mailCommand) set(key, value string) *relay.Reply {
 	return nil
 }
 
-// parseRcpt reads the argument of RCPT (RFC 5321 section 4.1.1.3).
-func parseRcpt(argument, home string, utf8 bool) (relay.Recipient, *relay.Reply) {
-	var r recipient
-	text, rest, ok := cutPath(argument, "TO:")
-	if !ok {
-		return r.Recipient, &replySyntax
-	}
-	if text == "" {
-		return r.Recipient, &replyRecipient
-	}
-	if reply := eachParameter(rest, r.set); reply != nil {
-		return r.Recipient, reply
-	}
-	address, reply := parsePath(qualified(text, home), utf8, &replyRecipient)
-	r.Address = address
-	return r.Recipient, reply
+// parsePriority reads MT-PRIORITY, from -9 to 9 without a plus or a zero in front (RFC 6710
+// section 3).
+func parsePriority(value string) (int8, bool) {
+	n, err := strconv.ParseInt(value, 10, 8)
+	return int8(n), err == nil && n >= -9 && n <= 9 && strconv.FormatInt(n, 10) == value
 }
 
-// recipient is a relay.Recipient in the making.
-type recipient struct{ relay.Recipient }
+// rcptCommand is what a RCPT command says.
+type rcptCommand struct {
+	smtp.RcptOptions
+	// to is the path, without its angle brackets.
+	to string
+}
+
+// parseRcpt reads the argument of RCPT (RFC 5321 section 4.1.1.3).
+func parseRcpt(argument, home string) (rcptCommand, *smtp.SMTPError) {
+	var r rcptCommand
+	text, rest, ok := cutPath(argument, "TO:")
+	switch {
+	case !ok:
+		return r, &replySyntax
+	case text == "":
+		return r, &replyRecipient
+	}
+	r.to = qualified(text, home)
+	return r, eachParameter(rest, r.set)
+}
 
 // set takes one parameter of RCPT.
-func (r *recipient) set(key, value string) *relay.Reply {
+func (r *rcptCommand) set(key, value string) *smtp.SMTPError {
 	var ok bool
 	switch key {
 	case "NOTIFY":
 		r.Notify, ok = parseNotify(value)
 	case "ORCPT":
-		r.Original, ok = parseOriginal(value)
+		r.OriginalRecipientType, r.OriginalRecipient, ok = parseOriginal(value)
 	default:
 		return &replyParameter
 	}
@@ -163,10 +175,11 @@ func qualified(text, home string) string {
 	return text + "@" + home
 }
 
-func parsePath(text string, mayUTF8 bool, bad *relay.Reply) (relay.Address, *relay.Reply) {
+// parsePath reads a path, bad being the answer to one that makes no sense.
+func parsePath(text string, mayUTF8 bool, bad *smtp.SMTPError) (relay.Address, *smtp.SMTPError) {
 	a, err := relay.ParseAddress(text)
 	if err != nil {
-		return relay.Address{}, bad.Because(err)
+		return relay.Address{}, bad
 	}
 	if !mayUTF8 && !isASCII(text) {
 		return relay.Address{}, &replyNotASCII
@@ -184,7 +197,7 @@ func isASCII(text string) bool {
 }
 
 // eachParameter hands over the parameters, keys in upper case, and refuses a repeated one.
-func eachParameter(text string, set func(key, value string) *relay.Reply) *relay.Reply {
+func eachParameter(text string, set func(key, value string) *smtp.SMTPError) *smtp.SMTPError {
 	seen := make(map[string]bool, 4)
 	for parameter := range strings.FieldsSeq(text) {
 		key, value, _ := strings.Cut(parameter, "=")
@@ -200,51 +213,36 @@ func eachParameter(text string, set func(key, value string) *relay.Reply) *relay
 	return nil
 }
 
-func parseReturn(value string) (relay.Return, bool) {
-	switch strings.ToUpper(value) {
-	case "FULL":
-		return relay.ReturnFull, true
-	case "HDRS":
-		return relay.ReturnHeaders, true
-	}
-	return relay.ReturnUnspecified, false
-}
-
 // parseNotify reads NOTIFY. NEVER stands alone (RFC 3461 section 4.1).
-func parseNotify(value string) (relay.Notify, bool) {
-	var set relay.Notify
+func parseNotify(value string) ([]smtp.DSNNotify, bool) {
+	var set []smtp.DSNNotify
 	for word := range strings.SplitSeq(value, ",") {
-		switch strings.ToUpper(word) {
-		case "NEVER":
-			set |= relay.NotifyNever
-		case "SUCCESS":
-			set |= relay.NotifySuccess
-		case "FAILURE":
-			set |= relay.NotifyFailure
-		case "DELAY":
-			set |= relay.NotifyDelay
+		condition := smtp.DSNNotify(strings.ToUpper(word))
+		switch condition {
+		case smtp.DSNNotifyNever, smtp.DSNNotifySuccess, smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed:
 		default:
-			return 0, false
+			return nil, false
+		}
+		if !slices.Contains(set, condition) {
+			set = append(set, condition)
 		}
 	}
-	return set, set&relay.NotifyNever == 0 || set == relay.NotifyNever
+	return set, len(set) == 1 || !slices.Contains(set, smtp.DSNNotifyNever)
 }
 
 // parseOriginal reads ORCPT, "type;address" with the address in xtext, or for the type utf-8
-// in the form of RFC 6533 section 3.
-func parseOriginal(value string) (string, bool) {
-	kind, address, ok := strings.Cut(value, ";")
-	if !ok || kind == "" || address == "" || len(value) > 500 { // RFC 3461 section 4.2
-		return "", false
+// in the form of RFC 6533 section 3. The type stays as the client wrote it.
+func parseOriginal(value string) (kind smtp.DSNAddressType, address string, ok bool) {
+	before, address, ok := strings.Cut(value, ";")
+	if !ok || before == "" || address == "" || len(value) > 500 { // RFC 3461 section 4.2
+		return "", "", false
 	}
 	decode := decodeXtext
-	if strings.EqualFold(kind, "utf-8") {
+	if strings.EqualFold(before, string(smtp.DSNAddressTypeUTF8)) {
 		decode = decodeUnitext
 	}
-	if address, ok = decode(address); !ok || !isASCII(kind) {
-		return "", false
-	}
-	return kind + ";" + address, true
+	address, ok = decode(address)
+	return smtp.DSNAddressType(before), address, ok && isASCII(before)
 }
 
 // decodeXtext decodes xtext (RFC 3461 section 4) to printable ASCII.

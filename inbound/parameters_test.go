@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/emersion/go-smtp"
+
 	"postrider/relay"
 )
 
@@ -67,23 +69,32 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// readMail reads a command as the session does: the loop first, and then the transaction.
+func readMail(argument string) (mailCommand, relay.Address, *smtp.SMTPError) {
+	m, refused := parseMail(argument, "")
+	if refused != nil {
+		return m, relay.Address{}, refused
+	}
+	sender, refused := parsePath(m.from, m.UTF8, &replySender)
+	return m, sender, refused
+}
+
 func FuzzMail(f *testing.F) {
-	f.Add("FROM:<a@example.com> SIZE=1 BODY=8BITMIME SMTPUTF8 REQUIRETLS RET=FULL ENVID=a+2Bb AUTH=<>")
+	f.Add("FROM:<a@example.com> SIZE=1 BODY=8BITMIME SMTPUTF8 REQUIRETLS RET=FULL ENVID=a+2Bb AUTH=<> MT-PRIORITY=-3")
 	f.Add(`from: <@a,@b:"x\" y"@[IPv6:::1]>`)
 	f.Add("FROM:postmaster SMTPUTF8")
 	f.Fuzz(func(t *testing.T, argument string) {
-		m, reply := parseMail(argument, "")
-		if reply != nil {
-			if reply.Code/100 != 5 {
-				t.Errorf("%q: %s", argument, reply)
+		m, sender, refused := readMail(argument)
+		if refused != nil {
+			if refused.Code/100 != 5 {
+				t.Errorf("%q: %s", argument, refused)
 			}
 			return
 		}
-		again, reply := parseMail("FROM:<"+m.envelope.Sender.String()+"> SMTPUTF8", "")
-		if reply != nil || again.envelope.Sender != m.envelope.Sender {
-			t.Errorf("%q: %+v does not survive being written: %+v, %v", argument, m.envelope.Sender, again.envelope.Sender, reply)
+		if _, again, refused := readMail("FROM:<" + sender.String() + "> SMTPUTF8"); refused != nil || again != sender {
+			t.Errorf("%q: %+v does not survive being written: %+v, %v", argument, sender, again, refused)
 		}
-		if m.size < 0 || len(m.envelope.EnvelopeID) > 100 || strings.ContainsAny(m.envelope.EnvelopeID, "\r\n") {
+		if m.Size < 0 || len(m.EnvelopeID) > 100 || strings.ContainsAny(m.EnvelopeID, "\r\n") || m.priority < -9 || m.priority > 9 {
 			t.Errorf("%q: %+v", argument, m)
 		}
 	})
@@ -93,15 +104,19 @@ func FuzzRcpt(f *testing.F) {
 	f.Add("TO:<a@example.com> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a+2Bb@example.com", false)
 	f.Add(`TO:<ö@bücher.example> ORCPT=utf-8;\x{F6}@example.com NOTIFY=NEVER`, true)
 	f.Fuzz(func(t *testing.T, argument string, utf8 bool) {
-		r, reply := parseRcpt(argument, "", utf8)
-		if reply != nil {
+		r, refused := parseRcpt(argument, "")
+		if refused != nil {
 			return
 		}
-		if r.Address.IsNull() || !utf8 && !r.Address.IsASCII() {
-			t.Errorf("%q: address %+v", argument, r.Address)
+		address, refused := parsePath(r.to, utf8, &replyRecipient)
+		if refused != nil {
+			return
 		}
-		if r.Notify&relay.NotifyNever != 0 && r.Notify != relay.NotifyNever {
-			t.Errorf("%q: NEVER was combined: %b", argument, r.Notify)
+		if address.IsNull() || !utf8 && !address.IsASCII() {
+			t.Errorf("%q: address %+v", argument, address)
+		}
+		if set := notify(r.Notify); set&relay.NotifyNever != 0 && set != relay.NotifyNever || set == 0 && len(r.Notify) > 0 {
+			t.Errorf("%q: %q was made %b", argument, r.Notify, set)
 		}
 	})
 }

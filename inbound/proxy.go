@@ -50,8 +50,7 @@ func proxied(h *proxyproto.Header) (netip.Addr, error) {
 func (s *session) settle() bool {
 	reply := s.server.roster.move(s)
 	if reply != nil {
-		s.observe("connect", reply)
-		s.end(reply)
+		s.end(s.refuse("connect", reply))
 	}
 	return reply == nil
 }

@@ -93,21 +93,21 @@ func (m *meters) put(key meter, at time.Time) {
 }
 
 // claims are what a session's next message, or recipient, is measured as.
-func (s *session) claims(what string, client, user auth.Rate) []claim {
+func (t *transaction) claims(what string, client, user auth.Rate) []claim {
 	var claims []claim
-	if network := networkOf(s.origin.Client); client.N > 0 && network.IsValid() {
+	if network := networkOf(t.s.origin.Client); client.N > 0 && network.IsValid() {
 		claims = append(claims, claim{meter{what: what + " of client", network: network}, client, relay.ReasonRatePerClient})
 	}
-	if s.origin.User != "" && user.N > 0 {
-		claims = append(claims, claim{meter{what: what + " of user", name: s.origin.User}, user, relay.ReasonRatePerUser})
+	if t.s.origin.User != "" && user.N > 0 {
+		claims = append(claims, claim{meter{what: what + " of user", name: t.s.origin.User}, user, relay.ReasonRatePerUser})
 	}
 	return claims
 }
 
 // ofSender are made when a recipient has been accepted: who may not relay must not use up what
 // others may send in their own name.
-func (s *session) ofSender(what string, rate auth.Rate) []claim {
-	from := s.mail.envelope.Sender
+func (t *transaction) ofSender(what string, rate auth.Rate) []claim {
+	from := t.sender
 	if rate.N <= 0 || from.IsNull() {
 		return nil
 	}
@@ -115,43 +115,43 @@ func (s *session) ofSender(what string, rate auth.Rate) []claim {
 }
 
 // meterSender measures an accepted recipient, and the message with its first one.
-func (s *session) meterSender() {
-	s.server.meters.makeLater(s.ofSender("recipients", s.limits.RecipientRatePerSender))
-	if s.accepted == 0 {
-		s.server.meters.makeLater(s.ofSender("messages", s.limits.RatePerSender))
+func (t *transaction) meterSender() {
+	l, m := &t.s.limits, t.s.server.meters
+	m.makeLater(t.ofSender("recipients", l.RecipientRatePerSender))
+	if t.recipients == 0 {
+		m.makeLater(t.ofSender("messages", l.RatePerSender))
 	}
 }
 
 // own is what the session's user has been given; it comes before what all users have.
-func (s *session) own() auth.Identity {
-	if s.identity == nil {
+func (t *transaction) own() auth.Identity {
+	if t.s.identity == nil {
 		return auth.Identity{}
 	}
-	return *s.identity
+	return *t.s.identity
 }
 
 // meterMessage counts a message, or says why there cannot be one now. Mail over a rate
 // waits at the client; it is never lost.
-func (s *session) meterMessage() *relay.Reply {
-	l := &s.limits
-	own := s.own()
-	over := s.server.meters.take(s.claims("messages", l.RatePerClient, cmp.Or(own.Rate, l.RatePerUser)), s.ofSender("messages", l.RatePerSender)...)
-	return s.overRate("mail", over, &replyRate)
+func (t *transaction) meterMessage() *relay.Reply {
+	l := &t.s.limits
+	own := t.own()
+	over := t.s.server.meters.take(t.claims("messages", l.RatePerClient, cmp.Or(own.Rate, l.RatePerUser)), t.ofSender("messages", l.RatePerSender)...)
+	return over.reply(&replyRate)
 }
 
 // meterRecipient counts a recipient, or says why the message cannot have one more now.
-func (s *session) meterRecipient() *relay.Reply {
-	l := &s.limits
-	own := s.own()
-	over := s.server.meters.take(s.claims("recipients", l.RecipientRatePerClient, cmp.Or(own.Quota, l.RecipientRatePerUser)), s.ofSender("recipients", l.RecipientRatePerSender)...)
-	return s.overRate("rcpt", over, &replyRecipientRate)
+func (t *transaction) meterRecipient() *relay.Reply {
+	l := &t.s.limits
+	own := t.own()
+	over := t.s.server.meters.take(t.claims("recipients", l.RecipientRatePerClient, cmp.Or(own.Quota, l.RecipientRatePerUser)), t.ofSender("recipients", l.RecipientRatePerSender)...)
+	return over.reply(&replyRecipientRate)
 }
 
-func (s *session) overRate(stage string, over *claim, reply *relay.Reply) *relay.Reply {
-	if over == nil {
+// reply says that there is no room for the claim; there is room for nil.
+func (c *claim) reply(reply *relay.Reply) *relay.Reply {
+	if c == nil {
 		return nil
 	}
-	reply = reply.For(over.reason).Because(fmt.Errorf("over the rate of %s for %s", over.rate, over.meter.what))
-	s.observe(stage, reply)
-	return reply
+	return reply.For(c.reason).Because(fmt.Errorf("over the rate of %s for %s", c.rate, c.meter.what))
 }

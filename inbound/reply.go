@@ -2,77 +2,108 @@ package inbound
 
 import (
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
+
+	"github.com/emersion/go-smtp"
 
 	"postrider/relay"
 )
 
-// The replies of the edge itself.
+// The replies of the edge itself: what the protocol says, whoever the client is.
 var (
-	replyReady         = relay.Reply{Code: 220, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ready to start TLS"}
-	replyBye           = relay.Reply{Code: 221, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Bye"}
-	replyAuthenticated = relay.Reply{Code: 235, Enhanced: relay.EnhancedCode{2, 7, 0}, Text: "Authentication succeeded"}
-	replyOk            = relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ok"}
-	replyMore          = relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ok, more"}
-	replySenderOk      = relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 1, 0}, Text: "Ok"}
-	replyRecipientOk   = relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 1, 5}, Text: "Ok"}
-	replyVerify        = relay.Reply{Code: 252, Enhanced: relay.EnhancedCode{2, 5, 0}, Text: "Cannot verify, will try to deliver"}
-	replyGoAhead       = relay.Reply{Code: 354, Text: "End data with <CR><LF>.<CR><LF>"}
-	replyTooBusy       = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many connections, try again later", Reason: relay.ReasonConnections}
-	replyCrowded       = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many connections from your network, try again later", Reason: relay.ReasonConnectionsPerClient}
-	replyBusyUser      = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many connections of this user, try again later", Reason: relay.ReasonConnectionsPerUser}
-	replyEnough        = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many messages in this session, connect again", Reason: relay.ReasonMessagesPerConnection}
-	replyRate          = relay.Reply{Code: 450, Enhanced: relay.EnhancedCode{4, 7, 1}, Text: "Too many messages, try again later"}
-	replyRecipientRate = relay.Reply{Code: 452, Enhanced: relay.EnhancedCode{4, 7, 1}, Text: "Too many recipients, try again later"}
-	replyErrors        = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many errors, closing connection", Reason: relay.ReasonErrors}
-	replyIdle          = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 4, 2}, Text: "Timeout, closing connection", Reason: relay.ReasonIdle}
-	replyDraining      = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 3, 2}, Text: "Service shutting down, try again later", Reason: relay.ReasonShutdown}
-	replyUnknown       = relay.Reply{Code: 500, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Command not recognized", Reason: relay.ReasonProtocol}
-	replyLongLine      = relay.Reply{Code: 500, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Command line too long", Reason: relay.ReasonCommandLength}
-	replyBadBytes      = relay.Reply{Code: 500, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Command has control characters or is not UTF-8", Reason: relay.ReasonProtocol}
-	replySyntax        = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 5, 4}, Text: "Syntax error in arguments", Reason: relay.ReasonProtocol}
-	replyName          = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 5, 4}, Text: "Need a host name or address literal", Reason: relay.ReasonProtocol}
-	replySender        = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 1, 7}, Text: "Bad sender address syntax", Reason: relay.ReasonProtocol}
-	replyRecipient     = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 1, 3}, Text: "Bad recipient address syntax", Reason: relay.ReasonProtocol}
-	replyBase64        = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Malformed authentication data", Reason: relay.ReasonProtocol}
-	replyCancelled     = relay.Reply{Code: 501, Enhanced: relay.EnhancedCode{5, 0, 0}, Text: "Negotiation cancelled", Reason: relay.ReasonProtocol}
-	replyNotHere       = relay.Reply{Code: 502, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Command not implemented", Reason: relay.ReasonProtocol}
-	replyNoTLS         = relay.Reply{Code: 502, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "TLS is not available here", Reason: relay.ReasonProtocol}
-	replyNoAuth        = relay.Reply{Code: 502, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Authentication is not available here", Reason: relay.ReasonProtocol}
-	replyNoGreeting    = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Send EHLO first", Reason: relay.ReasonProtocol}
-	replyNested        = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Nested MAIL command", Reason: relay.ReasonProtocol}
-	replyNoMail        = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Need MAIL command first", Reason: relay.ReasonProtocol}
-	replyNoRcpt        = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Need RCPT command first", Reason: relay.ReasonProtocol}
-	replyInMail        = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Not allowed inside a mail transaction", Reason: relay.ReasonProtocol}
-	replyInBDAT        = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Not allowed between BDAT chunks", Reason: relay.ReasonProtocol}
-	replyAgain         = relay.Reply{Code: 503, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "Already authenticated", Reason: relay.ReasonProtocol}
-	replyMechanism     = relay.Reply{Code: 504, Enhanced: relay.EnhancedCode{5, 5, 4}, Text: "Authentication mechanism not supported", Reason: relay.ReasonProtocol}
-	replyNeedAuth      = relay.Reply{Code: 530, Enhanced: relay.EnhancedCode{5, 7, 0}, Text: "Authentication required", Reason: relay.ReasonAuth}
-	replyRequireTLS    = relay.Reply{Code: 530, Enhanced: relay.EnhancedCode{5, 7, 10}, Text: "REQUIRETLS is for TLS sessions only", Reason: relay.ReasonTLS}
-	replyNeedTLS       = relay.Reply{Code: 538, Enhanced: relay.EnhancedCode{5, 7, 11}, Text: "Encryption required for authentication", Reason: relay.ReasonTLS}
-	replyNoXClient     = relay.Reply{Code: 550, Enhanced: relay.EnhancedCode{5, 7, 0}, Text: "Not allowed to speak for other clients", Reason: relay.ReasonAccess}
-	replyNotASCII      = relay.Reply{Code: 553, Enhanced: relay.EnhancedCode{5, 6, 7}, Text: "Address needs SMTPUTF8", Reason: relay.ReasonProtocol}
-	replyPipelining    = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 0}, Text: "Improper command pipelining", Reason: relay.ReasonProtocol}
-	replyEarly         = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 0}, Text: "Client spoke before the greeting", Reason: relay.ReasonProtocol}
-	replyNoValidRcpt   = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "No valid recipients", Reason: relay.ReasonProtocol}
-	replyHTTP          = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "This is not an HTTP server", Reason: relay.ReasonProtocol}
-	replyTLSAgain      = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 1}, Text: "TLS is active already", Reason: relay.ReasonProtocol}
-	replyProxy         = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 0}, Text: "Malformed PROXY header", Reason: relay.ReasonProtocol}
-	replyHandshake     = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 7, 5}, Text: "TLS handshake failed", Reason: relay.ReasonTLS}
-	replyParameter     = relay.Reply{Code: 555, Enhanced: relay.EnhancedCode{5, 5, 4}, Text: "Parameter not recognized or not implemented", Reason: relay.ReasonProtocol}
+	replyReady         = smtp.SMTPError{Code: 220, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "Ready to start TLS"}
+	replyBye           = smtp.SMTPError{Code: 221, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "Bye"}
+	replyAuthenticated = smtp.SMTPError{Code: 235, EnhancedCode: smtp.EnhancedCode{2, 7, 0}, Message: "Authentication succeeded"}
+	replyOk            = smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "Ok"}
+	replyMore          = smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "Ok, more"}
+	replySenderOk      = smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 1, 0}, Message: "Ok"}
+	replyRecipientOk   = smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 1, 5}, Message: "Ok"}
+	replyVerify        = smtp.SMTPError{Code: 252, EnhancedCode: smtp.EnhancedCode{2, 5, 0}, Message: "Cannot verify, will try to deliver"}
+	replyGoAhead       = smtp.SMTPError{Code: 354, EnhancedCode: smtp.NoEnhancedCode, Message: "End data with <CR><LF>.<CR><LF>"}
+	replyUnknown       = smtp.SMTPError{Code: 500, EnhancedCode: smtp.EnhancedCode{5, 5, 2}, Message: "Command not recognized"}
+	replyBadBytes      = smtp.SMTPError{Code: 500, EnhancedCode: smtp.EnhancedCode{5, 5, 2}, Message: "Command has control characters or is not UTF-8"}
+	replySyntax        = smtp.SMTPError{Code: 501, EnhancedCode: smtp.EnhancedCode{5, 5, 4}, Message: "Syntax error in arguments"}
+	replyName          = smtp.SMTPError{Code: 501, EnhancedCode: smtp.EnhancedCode{5, 5, 4}, Message: "Need a host name or address literal"}
+	replySender        = smtp.SMTPError{Code: 501, EnhancedCode: smtp.EnhancedCode{5, 1, 7}, Message: "Bad sender address syntax"}
+	replyRecipient     = smtp.SMTPError{Code: 501, EnhancedCode: smtp.EnhancedCode{5, 1, 3}, Message: "Bad recipient address syntax"}
+	replyBase64        = smtp.SMTPError{Code: 501, EnhancedCode: smtp.EnhancedCode{5, 5, 2}, Message: "Malformed authentication data"}
+	replyCancelled     = smtp.SMTPError{Code: 501, EnhancedCode: smtp.EnhancedCode{5, 0, 0}, Message: "Negotiation cancelled"}
+	replyNotHere       = smtp.SMTPError{Code: 502, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "Command not implemented"}
+	replyNoTLS         = smtp.SMTPError{Code: 502, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "TLS is not available here"}
+	replyNoAuth        = smtp.SMTPError{Code: 502, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "Authentication is not available here"}
+	replyNoGreeting    = smtp.SMTPError{Code: 503, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "Send EHLO first"}
+	replyNested        = smtp.SMTPError{Code: 503, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "Nested MAIL command"}
+	replyNoMail        = smtp.SMTPError{Code: 503, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "Need MAIL command first"}
+	replyNoRcpt        = smtp.SMTPError{Code: 503, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "Need RCPT command first"}
+	replyInMail        = smtp.SMTPError{Code: 503, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "Not allowed inside a mail transaction"}
+	replyInBDAT        = smtp.SMTPError{Code: 503, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "Not allowed between BDAT chunks"}
+	replyAgain         = smtp.SMTPError{Code: 503, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "Already authenticated"}
+	replyMechanism     = smtp.SMTPError{Code: 504, EnhancedCode: smtp.EnhancedCode{5, 5, 4}, Message: "Authentication mechanism not supported"}
+	replyRequireTLS    = smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 10}, Message: "REQUIRETLS is for TLS sessions only"}
+	replyNeedTLS       = smtp.SMTPError{Code: 538, EnhancedCode: smtp.EnhancedCode{5, 7, 11}, Message: "Encryption required for authentication"}
+	replyNoXClient     = smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Not allowed to speak for other clients"}
+	replyNotASCII      = smtp.SMTPError{Code: 553, EnhancedCode: smtp.EnhancedCode{5, 6, 7}, Message: "Address needs SMTPUTF8"}
+	replyPipelining    = smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 5, 0}, Message: "Improper command pipelining"}
+	replyEarly         = smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 5, 0}, Message: "Client spoke before the greeting"}
+	replyNoValidRcpt   = smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "No valid recipients"}
+	replyHTTP          = smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "This is not an HTTP server"}
+	replyTLSAgain      = smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 5, 1}, Message: "TLS is active already"}
+	replyParameter     = smtp.SMTPError{Code: 555, EnhancedCode: smtp.EnhancedCode{5, 5, 4}, Message: "Parameter not recognized or not implemented"}
+	replyLocal         = smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Temporary local problem, try again later"}
 )
 
 // longestText keeps a reply line within RFC 5321 section 4.5.3.1.5, codes included.
 const longestText = 480
 
-// asReply finds the reply in an error. What is none is a failure of ours: temporary, with
-// a fixed text (conformance I20).
-func asReply(err error) *relay.Reply {
-	reply, ok := errors.AsType[*relay.Reply](err)
-	if !ok || reply.Code < 200 || reply.Code > 599 {
-		return relay.LocalError(err)
+// asError finds what the client is to read in an error. What has nothing to say to a client
+// is a failure of ours: temporary, with a fixed text (conformance I20).
+func asError(err error) *smtp.SMTPError {
+	if e, ok := errors.AsType[*smtp.SMTPError](err); ok && isCode(e.Code) {
+		return e
 	}
-	return reply
+	if reply, ok := errors.AsType[*relay.Reply](err); ok && isCode(reply.Code) {
+		return edge(reply)
+	}
+	return &replyLocal
+}
+
+func isCode(code int) bool { return code >= 200 && code <= 599 }
+
+// edge puts a reply in go-smtp's terms. Its cause and reason stay behind.
+func edge(reply *relay.Reply) *smtp.SMTPError {
+	if !isCode(reply.Code) {
+		return &replyLocal
+	}
+	code := smtp.EnhancedCode(reply.Enhanced)
+	if reply.Enhanced == (relay.EnhancedCode{}) {
+		code = smtp.NoEnhancedCode
+	}
+	return &smtp.SMTPError{Code: reply.Code, EnhancedCode: code, Message: reply.Text}
+}
+
+// refusal is edge for what may be no refusal at all.
+func refusal(reply *relay.Reply) error {
+	if reply == nil {
+		return nil
+	}
+	return edge(reply)
+}
+
+// appendReply writes a reply's line. An enhanced code that is not set is that of the code
+// alone, as with go-smtp.
+func appendReply(line []byte, e *smtp.SMTPError) []byte {
+	line = strconv.AppendInt(line, int64(e.Code), 10)
+	switch code := e.EnhancedCode; code {
+	case smtp.NoEnhancedCode:
+	case smtp.EnhancedCodeNotSet:
+		line = fmt.Appendf(line, " %d.0.0", e.Code/100)
+	default:
+		line = fmt.Appendf(line, " %d.%d.%d", code[0], code[1], code[2])
+	}
+	line = append(append(line, ' '), public(e.Message)...)
+	return append(line, "\r\n"...)
 }
 
 // public keeps a text on one line of the protocol.

@@ -9,8 +9,9 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
-	"strconv"
 	"strings"
+
+	"github.com/emersion/go-smtp"
 
 	"postrider/inbound/auth"
 	"postrider/relay"
@@ -20,13 +21,14 @@ import (
 type session struct {
 	*wire
 	// ctx is that of all sessions.
-	ctx         context.Context
-	server      *Server
-	listener    Listener
-	keys        *keyring
-	tls         *tls.Config
-	origin      *relay.Origin
-	transaction *relay.Transaction
+	ctx      context.Context
+	server   *Server
+	listener Listener
+	keys     *keyring
+	tls      *tls.Config
+	origin   *relay.Origin
+	// mail is what the commands about mail are handed to.
+	mail *transaction
 	// place is the session's entry in the roster, which owns it.
 	place place
 
@@ -46,10 +48,7 @@ type session struct {
 	exchange bool
 	// errors counts commands refused since the last message.
 	errors int
-	// messages counts those that were accepted.
-	messages int
 
-	mail mailCommand
 	// begun, accepted and refused describe the transaction: MAIL was accepted, and so many
 	// recipients were accepted and refused.
 	begun             bool
@@ -68,9 +67,10 @@ func newSession(conn net.Conn, d *door) *session {
 		wire: newWire(conn, d.options.Limits, s.options.Now), ctx: s.ctx, server: s,
 		listener: d.options, keys: d.keys, tls: d.tls, origin: origin, peer: origin.Client, near: origin.Client.IsLoopback(),
 	}
+	opened.mail = &transaction{s: opened}
 	handling := d.options.handling()
-	handling.Screen = opened.screen
-	opened.transaction = s.options.Receiver.BeginWith(origin, handling)
+	handling.Screen = opened.mail.screen
+	opened.mail.relay = s.options.Receiver.BeginWith(origin, handling)
 	return opened
 }
 
@@ -84,32 +84,32 @@ func clientOf(conn net.Conn) netip.Addr {
 // run is the session from its greeting to its end.
 func (s *session) run() {
 	defer s.close()
-	s.contained("connect", func() *relay.Reply { s.open(); return nil })
+	s.contained("connect", func() *smtp.SMTPError { s.open(); return nil })
 	for !s.over {
 		line, ok := s.command()
 		if !ok {
 			return
 		}
 		verb, argument, _ := strings.Cut(line, " ")
-		s.answer(s.contained(verb, func() *relay.Reply { return s.obey(line, strings.ToUpper(verb), strings.TrimSpace(argument)) }))
+		s.answer(s.contained(verb, func() *smtp.SMTPError { return s.obey(line, strings.ToUpper(verb), strings.TrimSpace(argument)) }))
 	}
 }
 
 // close ends the session. Its place is free before the client can know, and come again.
 func (s *session) close() {
 	s.over = true
-	s.transaction.Reset()
+	s.mail.Logout() // it cannot fail
 	s.server.roster.leave(s)
 	s.hangUp() // nobody is left to tell of an error
 }
 
 // contained runs what is not ours to trust. A panic ends the session after a 451.
-func (s *session) contained(doing string, do func() *relay.Reply) (reply *relay.Reply) {
+func (s *session) contained(doing string, do func() *smtp.SMTPError) (reply *smtp.SMTPError) {
 	defer func() {
 		if r := recover(); r != nil {
 			err := fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 			s.server.options.Observer.Faulted(relay.Fault{Doing: "session: " + public(doing), Err: err})
-			s.end(relay.LocalError(err))
+			s.end(&replyLocal)
 		}
 	}()
 	return do()
@@ -130,7 +130,7 @@ func (s *session) open() {
 		return
 	}
 	if reply := s.server.options.Receiver.Connect(s.ctx, s.origin); reply != nil {
-		s.end(reply)
+		s.end(edge(reply))
 		return
 	}
 	s.greet()
@@ -183,11 +183,10 @@ func (s *session) command() (string, bool) {
 			s.over = true
 			continue
 		case s.errors >= s.limits.Errors:
-			s.observe("connect", &replyErrors)
-			s.end(&replyErrors)
+			s.end(s.refuse("connect", &replyErrors))
 			continue
 		case s.isDraining() && s.pace == nil:
-			s.end(&replyDraining)
+			s.end(edge(&replyDraining))
 			continue
 		}
 		line, err := s.readLine(s.longest())
@@ -195,8 +194,7 @@ func (s *session) command() (string, bool) {
 		case err == nil:
 			return string(line), true
 		case errors.Is(err, errLineTooLong):
-			s.observe("connect", &replyLongLine)
-			s.answer(&replyLongLine)
+			s.answer(s.refuse("connect", &replyLongLine))
 		default:
 			s.broken(err)
 		}
@@ -216,19 +214,19 @@ func (s *session) longest() int {
 func (s *session) broken(err error) {
 	switch {
 	case errors.Is(err, errDraining):
-		s.end(&replyDraining)
+		s.end(edge(&replyDraining))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		if s.pace == nil { // a message that came too slowly was reported as one
 			s.observe("connect", &replyIdle)
 		}
-		s.end(&replyIdle)
+		s.end(edge(&replyIdle))
 	}
 	s.over = true
 }
 
 // answer gives the reply to a command, nil if that has been done, and counts refusals. 421
 // ends the session (RFC 5321 section 3.8).
-func (s *session) answer(reply *relay.Reply) {
+func (s *session) answer(reply *smtp.SMTPError) {
 	if reply == nil {
 		return
 	}
@@ -239,40 +237,26 @@ func (s *session) answer(reply *relay.Reply) {
 }
 
 // note counts a refusal.
-func (s *session) note(reply *relay.Reply) {
+func (s *session) note(reply *smtp.SMTPError) {
 	s.errors++
 	s.last = s.last || reply.Code == 421
 }
 
 // say writes a reply. An error of the writer stays with it until the next flush.
-func (s *session) say(reply *relay.Reply) {
-	if s.over {
-		return
+func (s *session) say(reply *smtp.SMTPError) {
+	if !s.over {
+		s.out.Write(appendReply(s.out.AvailableBuffer(), reply))
 	}
-	reply = asReply(reply)
-	line := strconv.AppendInt(s.out.AvailableBuffer(), int64(reply.Code), 10)
-	if e := reply.Enhanced; e != (relay.EnhancedCode{}) {
-		line = fmt.Appendf(line, " %d.%d.%d", e[0], e[1], e[2])
-	}
-	line = append(append(line, ' '), public(reply.Text)...)
-	s.out.Write(append(line, "\r\n"...))
 }
 
 // end writes a reply and ends the session.
-func (s *session) end(reply *relay.Reply) {
+func (s *session) end(reply *smtp.SMTPError) {
 	s.say(reply)
 	s.over = true
 }
 
 // lastly makes the reply the session's last.
-func (s *session) lastly(reply *relay.Reply) *relay.Reply {
+func (s *session) lastly(reply *smtp.SMTPError) *smtp.SMTPError {
 	s.last = true
 	return reply
-}
-
-// observe reports a refusal of the edge's own.
-func (s *session) observe(stage string, reply *relay.Reply) {
-	relay.Refuse(s.server.options.Observer, relay.Refused{
-		Origin: s.origin, Stage: stage, Sender: s.mail.envelope.Sender, Reply: reply,
-	})
 }

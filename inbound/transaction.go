@@ -1,165 +1,205 @@
 package inbound
 
 import (
-	"errors"
+	"io"
+	"strings"
 
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+
+	"postrider/inbound/auth"
 	"postrider/relay"
 )
 
-// errAborted says that a command ended a BDAT message before its last chunk.
-var errAborted = errors.New("the client gave the message up")
+// transaction is a session's mail in the terms of go-smtp: the loop calls it as go-smtp's
+// server would. The order and syntax of commands are the loop's; what the user, the limits
+// and the policy have to say is decided from here on. Its errors are bare *smtp.SMTPError,
+// that of Data too when it has the message: 250, with the name that it was given.
+type transaction struct {
+	s     *session
+	relay *relay.Transaction
+	// priority is what MT-PRIORITY asks of the next message, and then what it was
+	// granted: go-smtp has a field for it at RCPT, RFC 6710 puts it at MAIL.
+	priority int8
+	// sender is the reverse-path of the message begun.
+	sender relay.Address
+	// utf8 says that the message begun is internationalised.
+	utf8 bool
+	// recipients counts those that were accepted.
+	recipients int
+	// messages counts those of the session that were accepted.
+	messages int
+}
 
-func (s *session) mailFrom(argument string) *relay.Reply {
-	switch {
-	case !s.greeted:
-		return &replyNoGreeting
-	case s.begun:
-		return &replyNested
-	case s.limits.MessagesPerConnection > 0 && s.messages >= s.limits.MessagesPerConnection:
-		s.observe("mail", &replyEnough)
-		return &replyEnough
+var _ smtp.AuthSession = (*transaction)(nil)
+
+// Mail begins a message. From is a path without its angle brackets.
+func (t *transaction) Mail(from string, opts *smtp.MailOptions) error {
+	s := t.s
+	if most := s.limits.MessagesPerConnection; most > 0 && t.messages >= most {
+		return s.refuse("mail", &replyEnough)
 	}
-	mail, reply := parseMail(argument, s.home())
-	if reply != nil {
-		return reply
+	sender, refused := parsePath(from, opts.UTF8, &replySender)
+	if refused != nil {
+		return refused
 	}
-	if !mail.offered(s.listener.offers) {
-		return &replyParameter
+	t.sender, t.utf8 = sender, opts.UTF8
+	if reply := t.permit(); reply != nil {
+		return s.refuse("mail", reply)
 	}
-	if mail.envelope.RequireTLS && s.origin.TLS == "" {
-		return &replyRequireTLS
+	if reply := t.meterMessage(); reply != nil {
+		return s.refuse("mail", reply)
 	}
-	s.mail = mail
-	if reply := s.permit(); reply != nil {
-		s.observe("mail", reply)
-		return reply
+	t.priority = t.grant(t.priority)
+	return refusal(t.relay.Mail(s.ctx, t.envelope(opts), opts.Size))
+}
+
+// envelope is what MAIL says, in relay's words. AUTH is left out: what a client knows of the
+// submitter is not passed on (RFC 4954 section 5).
+func (t *transaction) envelope(opts *smtp.MailOptions) relay.Envelope {
+	e := relay.Envelope{
+		Sender: t.sender, SMTPUTF8: opts.UTF8, EightBit: opts.Body == smtp.Body8BitMIME, RequireTLS: opts.RequireTLS,
+		Priority: t.priority, EnvelopeID: opts.EnvelopeID,
 	}
-	if reply := s.meterMessage(); reply != nil {
-		return reply
+	switch opts.Return {
+	case smtp.DSNReturnFull:
+		e.Return = relay.ReturnFull
+	case smtp.DSNReturnHeaders:
+		e.Return = relay.ReturnHeaders
 	}
-	if reply := s.transaction.Mail(s.ctx, mail.envelope, mail.size); reply != nil {
-		return reply
-	}
-	s.begun = true
-	return &replySenderOk
+	return e
 }
 
 // permit decides what AUTH has to say about a MAIL.
-func (s *session) permit() *relay.Reply {
-	if s.listener.Auth == AuthRequired && s.origin.User == "" {
+func (t *transaction) permit() *relay.Reply {
+	if t.s.listener.Auth == AuthRequired && t.s.origin.User == "" {
 		return &replyNeedAuth
 	}
-	return s.server.users.Mail(s.identity, s.mail.envelope.Sender)
+	return t.s.server.users.Mail(t.s.identity, t.sender)
 }
 
-// rcptTo is RCPT. A refused recipient beside an accepted one is not counted as an error: a
-// relay sends on what others wrote, and a client that goes over the limit of recipients
-// comes again with the rest.
-func (s *session) rcptTo(argument string) *relay.Reply {
-	if !s.begun {
-		return &replyNoMail
+// grant is the priority that the client may have. Anybody may let others go first; to go
+// first takes a user, or a network that is trusted with it (RFC 6710 section 5.1).
+func (t *transaction) grant(asked int8) int8 {
+	if asked <= 0 || t.s.origin.User != "" || within(t.s.listener.MTPriority, t.s.origin.Client) {
+		return asked
 	}
-	rcpt, reply := parseRcpt(argument, s.home(), s.mail.envelope.SMTPUTF8)
-	if reply == nil && (rcpt.Notify != 0 || rcpt.Original != "") && !s.listener.offers("DSN") {
-		reply = &replyParameter
+	return 0
+}
+
+// Rcpt adds a recipient. The rates are asked first.
+func (t *transaction) Rcpt(to string, opts *smtp.RcptOptions) error {
+	address, refused := parsePath(to, t.utf8, &replyRecipient)
+	if refused != nil {
+		return refused
 	}
-	if reply != nil {
-		s.refused++
-		return reply
+	if reply := t.meterRecipient(); reply != nil {
+		return t.s.refuse("rcpt", reply)
 	}
-	if reply := s.admitRcpt(rcpt); reply != nil {
-		s.refused++
-		if s.accepted > 0 {
-			s.errors--
+	rcpt := relay.Recipient{Address: address, Notify: notify(opts.Notify)}
+	if opts.OriginalRecipient != "" {
+		rcpt.Original = string(opts.OriginalRecipientType) + ";" + opts.OriginalRecipient
+	}
+	if reply := t.relay.Rcpt(t.s.ctx, rcpt); reply != nil {
+		return edge(reply)
+	}
+	t.meterSender()
+	t.recipients++
+	return nil
+}
+
+// notify is NOTIFY in relay's words.
+func notify(conditions []smtp.DSNNotify) relay.Notify {
+	var set relay.Notify
+	for _, c := range conditions {
+		switch c {
+		case smtp.DSNNotifyNever:
+			set |= relay.NotifyNever
+		case smtp.DSNNotifySuccess:
+			set |= relay.NotifySuccess
+		case smtp.DSNNotifyFailure:
+			set |= relay.NotifyFailure
+		case smtp.DSNNotifyDelayed:
+			set |= relay.NotifyDelay
 		}
-		return reply
 	}
-	s.meterSender()
-	s.accepted++
-	return &replyRecipientOk
+	return set
 }
 
-// home is the domain of addresses that come without one, "" where these are refused.
-func (s *session) home() string {
-	if s.listener.Profile == ProfileLegacy || s.listener.Submission {
-		return s.server.options.Hostname
+// Data takes the content and commits the message.
+func (t *transaction) Data(r io.Reader) error {
+	id, reply := t.relay.Data(t.s.ctx, r)
+	t.forget()
+	if reply != nil {
+		return edge(reply)
 	}
-	return ""
+	t.messages++
+	return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: "Ok: queued as " + id.String()}
 }
 
-// admitRcpt asks the rates first.
-func (s *session) admitRcpt(rcpt relay.Recipient) *relay.Reply {
-	if reply := s.meterRecipient(); reply != nil {
-		return reply
-	}
-	return s.transaction.Rcpt(s.ctx, rcpt)
-}
-
-// complete says whether a message can follow.
-func (s *session) complete() *relay.Reply {
-	switch {
-	case !s.begun:
-		return &replyNoMail
-	case s.accepted > 0:
+// screen holds the message to what its user may send.
+func (t *transaction) screen(m *relay.Message) *relay.Reply {
+	if t.s.identity == nil {
 		return nil
-	case s.refused > 0:
-		return &replyNoValidRcpt
 	}
-	return &replyNoRcpt
+	return t.s.server.users.Header(t.s.identity, m.Fields("From"))
 }
 
-func (s *session) data(argument string) *relay.Reply {
-	if argument != "" {
-		return &replySyntax
-	}
-	if reply := s.complete(); reply != nil {
-		return reply
-	}
-	if !s.waits() {
-		return s.lastly(&replyPipelining)
-	}
-	s.say(&replyGoAhead)
-	return s.receive(&dots{w: s.wire})
+// Reset forgets the message begun, if any.
+func (t *transaction) Reset() {
+	t.relay.Reset()
+	t.forget()
 }
 
-// receive takes the message in and leaves the wire behind it.
-func (s *session) receive(c content) *relay.Reply {
-	s.setPace(&pace{began: s.now()})
-	defer s.setPace(nil)
-	s.failed = nil
-	id, reply := s.transaction.Data(s.ctx, c)
-	s.forget()
-	if errors.Is(s.failed, errAborted) {
-		return nil // the command that ended it has its own reply
-	}
-	s.finish(c)
-	if reply != nil {
-		return reply
-	}
-	s.errors = 0
-	s.messages++
-	return relay.NewReply(250, relay.EnhancedCode{2, 0, 0}, "Ok: queued as "+id.String())
+func (t *transaction) forget() {
+	t.sender, t.utf8, t.priority, t.recipients = relay.Address{}, false, 0, 0
 }
 
-// finish reads what is left of a message that was answered early. A session that could not
-// be read to the end of its message is over: what might still come must never be read as
-// commands (conformance I13).
-func (s *session) finish(c content) {
-	if s.failed == nil && !s.over {
-		whole, err := c.swallow(s.limits.MessageSize)
-		if err == nil && !whole {
-			s.last = true
-		}
-	}
-	if s.failed != nil {
-		s.broken(s.failed)
-	}
+// Logout ends the session's mail. It has nothing that could fail.
+func (t *transaction) Logout() error {
+	t.Reset()
+	return nil
 }
 
-// reset forgets the transaction.
-func (s *session) reset() {
-	s.transaction.Reset()
-	s.forget()
+// AuthMechanisms is what EHLO offers.
+func (t *transaction) AuthMechanisms() []string {
+	if !t.s.mayAuth() {
+		return nil
+	}
+	return t.s.server.users.Mechanisms()
 }
 
-func (s *session) forget() { s.begun, s.accepted, s.refused = false, 0, 0 }
+// Auth begins an exchange.
+func (t *transaction) Auth(mechanism string) (sasl.Server, error) {
+	exchange, ok := t.s.server.users.Begin(strings.ToUpper(mechanism), t.s.origin.Client, t.s.listener.Name)
+	if !ok {
+		return nil, &replyMechanism
+	}
+	return &login{t.s, exchange}, nil
+}
+
+// login is an exchange at whose end the session has a user.
+type login struct {
+	s        *session
+	exchange *auth.Exchange
+}
+
+// Next implements sasl.Server.
+func (l *login) Next(response []byte) (challenge []byte, done bool, err error) {
+	challenge, identity, reply := l.exchange.Next(l.s.ctx, response)
+	switch {
+	case reply != nil:
+		return nil, true, l.fail(reply)
+	case identity != nil:
+		return nil, true, l.s.welcome(identity)
+	}
+	return challenge, false, nil
+}
+
+// fail reports who was not let in. A malformed exchange says nothing about anybody.
+func (l *login) fail(reply *relay.Reply) error {
+	if reply.Reason != relay.ReasonProtocol {
+		relay.Refuse(l.s.server.options.Observer, relay.Refused{Origin: l.s.origin, Stage: "auth", Login: l.exchange.User(), Reply: reply})
+	}
+	return edge(reply)
+}

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/emersion/go-smtp"
+
 	"postrider/relay"
 )
 
@@ -18,7 +20,7 @@ func (s *session) mayXClient() bool {
 
 // xclient takes over what a filter or proxy knows of its client (Postfix XCLIENT). The session
 // begins anew, with a greeting.
-func (s *session) xclient(argument string) *relay.Reply {
+func (s *session) xclient(argument string) *smtp.SMTPError {
 	switch {
 	case !s.mayXClient():
 		return &replyNoXClient
@@ -44,7 +46,7 @@ func (s *session) xclient(argument string) *relay.Reply {
 		return nil
 	}
 	if reply := s.server.options.Receiver.Connect(s.ctx, s.origin); reply != nil {
-		s.end(reply)
+		s.end(edge(reply))
 		return nil
 	}
 	s.greet()
