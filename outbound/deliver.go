@@ -18,7 +18,8 @@ var (
 // delivery is one Deliver: what is to be sent, and what has become of it so far.
 type delivery struct {
 	c *conn
-	t relay.Transfer
+	// given is the transfer as it was given, and t as the route sends it.
+	given, t relay.Transfer
 	// next asks for what comes after this one; nil when it has been asked.
 	next func() (relay.Transfer, bool)
 	a    relay.Attempt
@@ -38,7 +39,9 @@ type delivery struct {
 }
 
 func newDelivery(c *conn, t relay.Transfer) *delivery {
-	return &delivery{c: c, t: t, a: relay.Attempt{
+	given := t
+	t.Message = c.route.Header.apply(t.Message)
+	return &delivery{c: c, given: given, t: t, a: relay.Attempt{
 		Replies: make([]relay.Reply, len(t.Recipients)),
 		Host:    c.remote.name, Addr: c.remote.addr.String(), TLS: c.tls,
 		DSN: c.features.dsn,
@@ -51,10 +54,10 @@ func (c *conn) Deliver(ctx context.Context, t relay.Transfer, next func() (relay
 	begun, used := c.t.o.Now(), c.messages
 	d, x := c.expected(t)
 	d.next = next
-	if reply := c.unable(t); reply != nil {
+	if reply := c.unable(d.t); reply != nil {
 		d.fault = *reply
 		if d.lacking = lacksExtension(reply); d.lacking {
-			d.refuse(everyone(t)...)
+			d.refuse(everyone(d.t)...)
 		}
 	} else {
 		stop := c.until(ctx)
@@ -104,7 +107,7 @@ func (c *conn) expected(t relay.Transfer) (*delivery, *transaction) {
 	if x == nil {
 		return newDelivery(c, t), nil
 	}
-	if x.t.Message != t.Message {
+	if x.given.Message != t.Message {
 		c.abandon()
 		return newDelivery(c, t), nil
 	}

@@ -58,7 +58,7 @@ func (d *delivery) elsewhere(ctx context.Context) {
 // visit delivers to the refused over another session and says whether it took anybody.
 func (d *delivery) visit(ctx context.Context, o *conn) (useful bool) {
 	o.visiting = true
-	t := relay.Transfer{Message: d.t.Message, Body: d.t.Body}
+	t := relay.Transfer{Message: d.given.Message, Body: d.t.Body}
 	for _, i := range d.refused {
 		t.Recipients = append(t.Recipients, d.t.Recipients[i])
 	}

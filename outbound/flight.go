@@ -96,10 +96,14 @@ func (x *transaction) follow(b *buffer) {
 	next := x.next
 	x.next = nil
 	t, ok := next()
-	if !ok || c.unable(t) != nil {
+	if !ok {
 		return
 	}
-	y := newTransaction(newDelivery(c, t), everyone(t)[:c.groupOf(len(t.Recipients))])
+	d := newDelivery(c, t)
+	if c.unable(d.t) != nil {
+		return
+	}
+	y := newTransaction(d, everyone(t)[:c.groupOf(len(t.Recipients))])
 	y.reused, y.cleared = true, x.chunked
 	if y.launch(b) == nil {
 		c.ahead = y

@@ -42,6 +42,10 @@ type Route struct {
 	// MessagesPerConnection is the most messages that one connection carries; 0 means no
 	// limit but that of the Options.
 	MessagesPerConnection int
+	// Header is what is added to messages and removed from them.
+	Header HeaderProfile
+	// Rates bound what goes out by the route.
+	Rates []relay.Rate
 	// Fallback names the routes to hosts that mail takes while this one fails, in order.
 	Fallback []string
 	// Fingerprints are SHA-256 of certificates or of public keys, in hex, for TLSFingerprint.
@@ -132,6 +136,9 @@ func (r *Route) Validate() error {
 		if err := r.Auth.Validate(); err != nil {
 			fault("%w", err)
 		}
+	}
+	if err := r.Header.Validate(); err != nil {
+		fault("%w", err)
 	}
 	r.validateSource(fault)
 	for _, text := range r.Hosts {

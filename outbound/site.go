@@ -40,12 +40,13 @@ type hostAddrs struct {
 // site makes the relay's view of a host set. The key has everything that a connection's
 // identity depends on, and no secret (conformance T17).
 func (s *hostSet) site(now, expires time.Time) *relay.Site {
-	var names []string
+	var names, hosts []string
 	for _, h := range s.hosts {
-		names = append(names, fmt.Sprintf("%s:%d", h.name, h.port))
+		names = append(names, h.name)
+		hosts = append(hosts, fmt.Sprintf("%s:%d", h.name, h.port))
 	}
-	slices.Sort(names)
-	key := strings.Join(slices.Compact(names), ",") + " tls=" + s.route.proof()
+	slices.Sort(hosts)
+	key := strings.Join(slices.Compact(hosts), ",") + " tls=" + s.route.proof()
 	if !s.route.MX {
 		key += " smart" // the operator vouches for the host: what is asked of it is not what a host by MX has to prove
 	}
@@ -65,7 +66,7 @@ func (s *hostSet) site(now, expires time.Time) *relay.Site {
 	}
 	return &relay.Site{
 		Key: key, Expires: expires, Connections: s.route.Connections,
-		Smart: !s.route.MX, Hosts: s,
+		Rates: s.route.Rates, Names: names, Smart: !s.route.MX, Hosts: s,
 	}
 }
 

@@ -46,7 +46,7 @@ func (t *Transport) dialler(r *Route) (dialFunc, error) {
 // hostname is our name on the route.
 func (t *Transport) hostname(r *Route) string { return cmp.Or(r.Hostname, t.o.Hostname) }
 
-// identity is the part of a site's key that says who we are to the hosts.
+// identity is the part of a site's key that says who we are to the hosts, and how we write to them.
 func (r *Route) identity() string {
 	text := ""
 	if r.Source.IsValid() {
@@ -57,6 +57,9 @@ func (r *Route) identity() string {
 	}
 	if r.SOCKS5 != "" {
 		text += " socks5=" + r.SOCKS5
+	}
+	if len(r.Header.Add)+len(r.Header.Remove) > 0 {
+		text += " header=" + r.Header.mark()
 	}
 	return text
 }
