@@ -21,11 +21,12 @@ import (
 //	t body                                         a draft with pieces on disk
 //	x key                                          a record set aside, by the key it had
 //	h                                              reserved for the history
+//	n key                                          a note of who schedules
 //	o name                                         facts about the spool itself
 //
 // A body's id is its message's, or, where pieces had to be written before the message
 // had one, its own. Rev counts the changes of a part: with it every key but those in
-// o and x is written exactly once in the life of the spool, which SingleDelete demands.
+// n, o and x is written exactly once in the life of the spool, which SingleDelete demands.
 const (
 	spaceMessage    = 'm'
 	spaceBody       = 'b'
@@ -35,6 +36,7 @@ const (
 	spacePart       = 'p'
 	spaceDraft      = 't'
 	spaceQuarantine = 'x'
+	spaceNote       = 'n'
 	spaceSpool      = 'o'
 )
 

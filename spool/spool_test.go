@@ -33,6 +33,9 @@ func TestSpool(t *testing.T) {
 			return s
 		}
 	}
+	t.Run("notes", func(t *testing.T) {
+		relaytest.TestNotes(t, func(t *testing.T) relay.Notes { return open(spool.Options{})(t).(relay.Notes) })
+	})
 	t.Run("on disk", func(t *testing.T) {
 		t.Parallel()
 		relaytest.TestSpool(t, open(spool.Options{}))
