@@ -31,6 +31,9 @@ type Route struct {
 	// MX says that the route delivers to the MX hosts of each recipient's domain, so that
 	// each domain is a destination of its own.
 	MX bool
+	// TLSOptional says that the route has a twin for messages that are to be delivered whatever TLS
+	// their recipients' domains demand (relay.TLSOptionalRoute).
+	TLSOptional bool
 	// Ways, where there are any, are routes that share the mail of this one, such as one for each
 	// of several source addresses. A message takes one of them and keeps to it.
 	Ways []Way

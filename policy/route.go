@@ -13,6 +13,8 @@ type route struct {
 	when *condition
 	mx   bool
 	ways []Way
+	// tlsOptional says that there is a twin of each way.
+	tlsOptional bool
 }
 
 func compileRoutes(options []Route) ([]route, error) {
@@ -24,7 +26,7 @@ func compileRoutes(options []Route) ([]route, error) {
 			fault.Path = fmt.Sprintf("routes[%d].when", i)
 			faults = append(faults, fault)
 		}
-		routes[i] = route{name: o.Name, when: when, mx: o.MX, ways: o.Ways}
+		routes[i] = route{name: o.Name, when: when, mx: o.MX, ways: o.Ways, tlsOptional: o.TLSOptional}
 	}
 	return routes, errors.Join(faults...)
 }
@@ -49,12 +51,21 @@ func (p *Policy) Route(o *relay.Origin, e *relay.Envelope, r relay.Recipient) (r
 			return relay.Destination{}, relay.LocalError(fmt.Errorf("route %s: %w", route.name, err))
 		}
 		if matches && route.mx {
-			return relay.Destination{Route: route.way(e, r), Domain: to.Domain}, nil
+			return relay.Destination{Route: route.take(e, r), Domain: to.Domain}, nil
 		}
 		if matches {
-			return relay.Destination{Route: route.way(e, r)}, nil
+			return relay.Destination{Route: route.take(e, r)}, nil
 		}
 	}
 	reply := relay.NewReply(451, relay.EnhancedCode{4, 4, 4}, "No route for this recipient")
 	return relay.Destination{}, reply.Because(errNoRoute)
+}
+
+// take picks the route's way for a message.
+func (r *route) take(e *relay.Envelope, to relay.Recipient) string {
+	name := r.way(e, to)
+	if r.tlsOptional && e.TLSOptional {
+		name = relay.TLSOptionalRoute(name)
+	}
+	return name
 }

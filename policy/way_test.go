@@ -56,3 +56,28 @@ func TestWays(t *testing.T) {
 		}
 	}
 }
+
+// Mail that wants no TLS policies heeded takes the twin of its way, where there is one.
+func TestTLSOptional(t *testing.T) {
+	t.Parallel()
+	p, err := policy.New(policy.Options{Hostname: "relay.test", Routes: []policy.Route{
+		{Name: "corp", When: `recipient.domain == "corp.test"`},
+		{Name: "out", MX: true, TLSOptional: true, Ways: []policy.Way{{Name: "out@192.0.2.1"}}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		to, want string
+		optional bool
+	}{{"a@corp.test", "corp", true}, {"a@to.test", "out@192.0.2.1~tls-optional/to.test", true}, {"a@to.test", "out@192.0.2.1/to.test", false}} {
+		to, err := relay.ParseAddress(tt.to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, reply := p.Route(&relay.Origin{}, &relay.Envelope{TLSOptional: tt.optional}, relay.Recipient{Address: to})
+		if reply != nil || got.String() != tt.want {
+			t.Errorf("%s, optional %t: %s, want %s (%v)", tt.to, tt.optional, got, tt.want, reply)
+		}
+	}
+}

@@ -13,6 +13,9 @@ type Envelope struct {
 	EightBit bool
 	// RequireTLS says that the client asked for REQUIRETLS (RFC 8689).
 	RequireTLS bool
+	// TLSOptional says that the message asks to be delivered whatever the domains of its recipients
+	// demand of TLS: "TLS-Required: No" (RFC 8689 section 4).
+	TLSOptional bool
 	// Priority is MT-PRIORITY, from -9 to 9, more being more urgent (RFC 6710).
 	Priority int8
 	// Return is RET of a DSN request: what a failure notice should quote (RFC 3461).

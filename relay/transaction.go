@@ -107,6 +107,7 @@ func (t *Transaction) data(ctx context.Context, r io.Reader) (ID, *Reply) {
 	if reply := t.screen(ctx, m); reply != nil {
 		return ID{}, reply
 	}
+	t.r.heedTLSRequired(m, t.to)
 	unsigned := sign(ctx, t.r.o.Signers, m, draft.Body)
 	ds := deliveries(m, t.to, t.r.o.Now())
 	if reply := t.commit(ctx, draft, m, ds, unsigned); reply != nil {

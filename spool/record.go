@@ -151,6 +151,7 @@ const (
 	extensionSMTPUTF8 = 1 << iota
 	extensionEightBit
 	extensionRequireTLS
+	extensionTLSOptional
 )
 
 func (c codec) encodeMessage(m *relay.Message, l layout) ([]byte, error) {
@@ -162,8 +163,9 @@ func (c codec) encodeMessage(m *relay.Message, l layout) ([]byte, error) {
 	r := messageRecord{
 		Local: e.Sender.Local, Domain: e.Sender.Domain,
 		Recipients: make([]recipientRecord, len(e.Recipients)),
-		Extensions: bit(e.SMTPUTF8, extensionSMTPUTF8) | bit(e.EightBit, extensionEightBit) | bit(e.RequireTLS, extensionRequireTLS),
-		Return:     uint8(e.Return), EnvelopeID: e.EnvelopeID,
+		Extensions: bit(e.SMTPUTF8, extensionSMTPUTF8) | bit(e.EightBit, extensionEightBit) |
+			bit(e.RequireTLS, extensionRequireTLS) | bit(e.TLSOptional, extensionTLSOptional),
+		Return: uint8(e.Return), EnvelopeID: e.EnvelopeID,
 		Listener: o.Listener, Client: client, Greeting: o.Greeting,
 		User: o.User, Protocol: o.Protocol, TLS: o.TLS,
 		Header: m.Header, Size: m.Size, Received: nanos(m.Received),
@@ -206,8 +208,8 @@ func (c codec) decodeMessage(id relay.ID, value []byte) (*relay.Message, layout,
 			Recipients: make([]relay.Recipient, len(r.Recipients)),
 			SMTPUTF8:   r.Extensions&extensionSMTPUTF8 != 0,
 			EightBit:   r.Extensions&extensionEightBit != 0,
-			RequireTLS: r.Extensions&extensionRequireTLS != 0,
-			Return:     relay.Return(r.Return), EnvelopeID: r.EnvelopeID, Priority: r.Priority,
+			RequireTLS: r.Extensions&extensionRequireTLS != 0, TLSOptional: r.Extensions&extensionTLSOptional != 0,
+			Return: relay.Return(r.Return), EnvelopeID: r.EnvelopeID, Priority: r.Priority,
 		},
 		Origin: relay.Origin{
 			Listener: r.Listener, Client: client, Greeting: r.Greeting,

@@ -53,7 +53,7 @@ func (t *spoolTest) message(body []byte, recipients int) *relay.Message {
 		ID: t.ids.Next(),
 		Envelope: relay.Envelope{
 			Sender:   relay.Address{Local: "sender", Domain: "example.com"},
-			SMTPUTF8: true, EightBit: true, RequireTLS: true,
+			SMTPUTF8: true, EightBit: true, RequireTLS: true, TLSOptional: true,
 			Return: relay.ReturnHeaders, EnvelopeID: "env=1", Priority: -9,
 		},
 		Origin: relay.Origin{

@@ -1,0 +1,22 @@
+package relay
+
+import "strings"
+
+// TLSOptionalRoute names the twin of a route: the same way, but without regard to what the
+// domains of the recipients demand of TLS. It is for messages that ask for that.
+func TLSOptionalRoute(name string) string { return name + "~tls-optional" }
+
+// heedTLSRequired looks for the message's wish to be delivered whatever TLS there is, and takes it
+// another way where there is one. REQUIRETLS outdoes it (RFC 8689 section 5). The destinations are
+// those of the recipients, in order.
+func (r *Receiver) heedTLSRequired(m *Message, to []Destination) {
+	if m.Envelope.RequireTLS || !strings.EqualFold(m.Field("TLS-Required"), "No") {
+		return
+	}
+	m.Envelope.TLSOptional = true
+	for i := range to {
+		if other, reply := r.o.Policy.Route(&m.Origin, &m.Envelope, m.Envelope.Recipients[i]); reply == nil {
+			to[i] = other
+		}
+	}
+}
