@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"postrider/dkim"
 	"postrider/inbound"
 	"postrider/outbound"
 	"postrider/policy"
@@ -41,9 +40,7 @@ func (f *file) compose() *Config {
 	for _, r := range f.Rules {
 		c.Policy.Rules = append(c.Policy.Rules, policy.Rule(r))
 	}
-	for _, k := range f.DKIM {
-		c.DKIM.Keys = append(c.DKIM.Keys, dkim.Key{Domain: k.Domain, Selector: k.Selector, Path: string(k.Key)})
-	}
+	f.composeDKIM(c)
 	f.composeDelivery(c)
 	return c
 }

@@ -65,7 +65,7 @@ func household(t testing.TB) string {
 		t.Fatal(err)
 	}
 	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	for _, name := range []string{"tls/key.pem", "tls/other.key", "keys/example.com.s1.pem", "keys/example.com.rsa1.pem", "keys/example.com.ed1.pem"} {
+	for _, name := range []string{"tls/key.pem", "tls/other.key", "keys/example.com.s1.pem", "keys/tenant.example.s1.pem", "keys/example.com.rsa1.pem", "keys/example.com.ed1.pem"} {
 		write(t, filepath.Join(dir, name), key)
 	}
 	for _, name := range []string{"tls/cert.pem", "tls/other.pem", "tls/clients.pem", "tls/ldap-ca.pem", "tls/auth-ca.pem"} {

@@ -74,12 +74,6 @@ type rule struct {
 	Defer  string `yaml:"defer"`
 }
 
-type key struct {
-	Domain   string `yaml:"domain"`
-	Selector string `yaml:"selector"`
-	Key      path   `yaml:"key"`
-}
-
 type retry struct {
 	First     duration `yaml:"first"`
 	Factor    float64  `yaml:"factor"`

@@ -138,7 +138,8 @@ func (k *Key) loadDirectory(made key) ([]key, []fault) {
 	var faults []fault
 	for _, file := range files {
 		loaded := made
-		loaded.domain, loaded.selector, loaded.path, loaded.state = file.domain, file.selector, file.path, file.State
+		loaded.domain, loaded.selector, loaded.path = file.domain, file.selector, file.path
+		loaded.state, loaded.since = file.State, file.Since
 		if err := identityFault(k.Identity, file.domain); err != nil {
 			faults = append(faults, fault{"identity", err})
 			continue

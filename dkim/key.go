@@ -79,6 +79,7 @@ type key struct {
 	domain, selector, path   string
 	private                  crypto.Signer
 	state                    State
+	since                    time.Time
 	fields                   []signed
 	identity                 string
 	expires                  time.Duration

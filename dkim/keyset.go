@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -223,7 +224,7 @@ func (o *Options) stamps() []stamp {
 			folders[file.domain] = true
 		}
 		for _, name := range slices.Sorted(maps.Keys(folders)) {
-			look(k.Directory + "/" + name + "/" + statesFile)
+			look(filepath.Join(k.Directory, name, statesFile))
 		}
 	}
 	return all
