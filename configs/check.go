@@ -26,9 +26,7 @@ func (f *file) check(r *report) {
 	for i := range f.Routes {
 		f.Routes[i].check(r, fmt.Sprintf("routes[%d]", i))
 	}
-	if f.Admin.HTTP != "" && !isLoopback(f.Admin.HTTP) {
-		r.fault("admin.http", "%q is not a loopback address such as 127.0.0.1:8025: whoever reaches it rules the relay", f.Admin.HTTP)
-	}
+	f.Admin.check(r)
 	oneOf(r, "log.level", f.Log.Level, "debug", "info", "warn", "error")
 	oneOf(r, "log.format", f.Log.Format, "json", "text")
 }

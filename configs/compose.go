@@ -27,7 +27,7 @@ func (f *file) compose() *Config {
 		},
 		Policy:   policy.Options{Hostname: f.Hostname, Relay: make(map[string][]netip.Prefix)},
 		Receiver: relay.ReceiverOptions{Hostname: f.Hostname, MessageSize: int64(l.MessageSize), Recipients: l.Recipients, Hops: l.Hops},
-		Admin:    Admin{Socket: string(f.Admin.Socket), HTTP: f.Admin.HTTP},
+		Admin:    f.Admin.compose(),
 		Log:      Log(f.Log),
 	}
 	if l.MinFree == 0 {

@@ -12,6 +12,7 @@ import (
 	"postrider/outbound"
 	"postrider/policy"
 	"postrider/relay"
+	relayadmin "postrider/relay/admin"
 	"postrider/spool"
 )
 
@@ -40,8 +41,11 @@ type Config struct {
 type Admin struct {
 	// Socket is the path of a Unix socket.
 	Socket string
-	// HTTP is a loopback "host:port"; "" for none.
+	// HTTP is a "host:port"; "" for none.
 	HTTP string
+	// TLS and Tokens are the address's.
+	TLS    relayadmin.TLS
+	Tokens []relayadmin.Token
 }
 
 // Log says what is logged, and how.

@@ -101,7 +101,7 @@ func TestExamples(t *testing.T) {
 				t.Fatal(err)
 			}
 			copied := write(t, filepath.Join(household(t), filepath.Base(name)), string(text))
-			c, err := configs.Load(copied, configs.Overrides{LookupEnv: env("CORP_PASSWORD", "x", "M365_SECRET", "y", "GOOGLE_SECRET", "z", "LDAP_PASSWORD", "l", "AUTH_TOKEN", "a")})
+			c, err := configs.Load(copied, configs.Overrides{LookupEnv: env("CORP_PASSWORD", "x", "M365_SECRET", "y", "GOOGLE_SECRET", "z", "LDAP_PASSWORD", "l", "AUTH_TOKEN", "a", "ADMIN_TOKEN", "0123456789abcdef")})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -123,7 +123,7 @@ func TestDefault(t *testing.T) {
 		"greeting":  {c.Inbound.Hostname + c.Outbound.Hostname + c.Receiver.Hostname + c.Scheduler.Hostname + c.Policy.Hostname, strings.Repeat("host.example", 5)},
 		"data":      {c.Data, "/state"},
 		"spool":     {fmt.Sprint(c.Spool.Dir, c.Spool.MinFree), fmt.Sprint("/state/spool", spool.DefaultMinFree)},
-		"socket":    {c.Admin, configs.Admin{Socket: "/state/admin.sock"}},
+		"socket":    {c.Admin.Socket, "/state/admin.sock"},
 		"log":       {c.Log, configs.Log{Level: "info", Format: "json"}},
 		"listeners": {fmt.Sprint(c.Inbound.Listeners), fmt.Sprint([]inbound.Listener{{Name: "local", Address: "127.0.0.1:2525"}})},
 		"allow":     {fmt.Sprint(c.Policy.Relay), "map[local:[127.0.0.0/8 ::1/128]]"},

@@ -92,11 +92,6 @@ type delivery struct {
 	MTASTS                bool     `yaml:"mta_sts"`
 }
 
-type admin struct {
-	Socket path   `yaml:"socket"`
-	HTTP   string `yaml:"http"`
-}
-
 type logging struct {
 	Level  string `yaml:"level"`
 	Format string `yaml:"format"`

@@ -64,6 +64,7 @@ func testWalls() map[string]wall {
 	return map[string]wall{
 		"*":            {[]string{"relay/relaytest"}, nil, "an adapter's tests use the conformance suites and fakes, never another adapter"},
 		"inbound":      {nil, []string{"github.com/xdg-go/scram", "golang.org/x/crypto"}, "clients that others have written, and a users file"},
+		"relay/admin":  {nil, []string{"github.com/goccy/go-yaml"}, "the description of the API is YAML, and is held to the code"},
 		"inbound/auth": {nil, []string{"github.com/go-asn1-ber/asn1-ber"}, "a directory of its own to ask"},
 		"outbound":     {[]string{"outbound/outboundtest"}, nil, "an adapter's own test peers"},
 		"integration":  {[]string{"integration", "outbound/outboundtest"}, nil, "scripted peers are peers like Postfix"},

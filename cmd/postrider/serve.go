@@ -98,7 +98,8 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 		}
 	}()
 	metrics := admin.NewMetrics(version(), time.Now)
-	observer := relay.Observers{logObserver{log}, metrics}
+	events := admin.NewEvents(time.Now)
+	observer := relay.Observers{logObserver{log}, metrics, events}
 	ids := relay.NewIDs(time.Now, crand.Reader)
 
 	config.Spool.Fault = observer.Faulted
@@ -136,8 +137,8 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 
 	metrics.Watch(d.scheduler.Status)
 	d.admin, err = admin.New(admin.Options{
-		Socket: config.Admin.Socket, HTTP: config.Admin.HTTP,
-		Spool: d.spool, Scheduler: d.scheduler, Metrics: metrics, Now: time.Now,
+		Socket: config.Admin.Socket, HTTP: config.Admin.HTTP, TLS: config.Admin.TLS, Tokens: config.Admin.Tokens,
+		Spool: d.spool, Scheduler: d.scheduler, Metrics: metrics, Events: events, Now: time.Now,
 	})
 	if err != nil {
 		return d, err

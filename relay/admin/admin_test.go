@@ -20,7 +20,7 @@ import (
 func TestSocketOnly(t *testing.T) {
 	t.Parallel()
 	s := serve(t, 0)
-	for path, want := range map[string]int{"/healthz": 200, "/debug/pprof/": 403, "/v1/queue": 200} {
+	for path, want := range map[string]int{"/healthz": 200, "/debug/pprof/": 403, "/v1/queue": 200, "/metrics": 200, "/v1/openapi.yaml": 200, "/v1": 404} {
 		resp, err := http.Get("http://" + s.addr + path)
 		if err != nil {
 			t.Fatal(err)
@@ -45,6 +45,7 @@ func TestSocketOnly(t *testing.T) {
 type serving struct {
 	spool  relay.Spool
 	client *admin.Client
+	events *admin.Events
 	socket string
 	addr   string
 	ids    []relay.ID
@@ -64,7 +65,10 @@ func serve(t *testing.T, messages int) *serving {
 	for range messages {
 		s.ids = append(s.ids, s.add(t, ids.Next()))
 	}
-	server, err := admin.New(admin.Options{Socket: s.socket, HTTP: "127.0.0.1:0", Spool: s.spool, Scheduler: scheduler, Now: time.Now})
+	s.events = admin.NewEvents(time.Now)
+	server, err := admin.New(admin.Options{
+		Socket: s.socket, HTTP: "127.0.0.1:0", Spool: s.spool, Scheduler: scheduler, Now: time.Now, Events: s.events,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,6 +179,20 @@ func TestMessage(t *testing.T) {
 	} {
 		if _, err := s.client.Message(t.Context(), id); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", id, err, want)
+		}
+	}
+}
+
+// Strangers are let in with tokens and TLS, or not at all.
+func TestOpenAddress(t *testing.T) {
+	t.Parallel()
+	for _, tokens := range [][]admin.Token{nil, {{Name: "ops", Secret: "s"}}} {
+		s, err := admin.New(admin.Options{HTTP: ":0", Tokens: tokens})
+		if err == nil {
+			s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "needs tokens and TLS") {
+			t.Errorf("tokens %v in clear: %v", tokens, err)
 		}
 	}
 }

@@ -2,13 +2,13 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -19,33 +19,34 @@ import (
 
 // Options is what a Server needs. Socket may be empty, and so may HTTP.
 type Options struct {
-	// Socket is the path of the Unix socket.
+	// Socket is the path of the Unix socket, which lets its owner do everything.
 	Socket string
-	// HTTP is a loopback address to serve as well.
-	HTTP      string
+	// HTTP is an address to serve as well. Without Tokens it must be a loopback address, and
+	// is for reading.
+	HTTP string
+	// TLS is the certificate of the address; the zero TLS serves in clear.
+	TLS TLS
+	// Tokens are who may use the address. With any, nobody else may.
+	Tokens []Token
+
+	// Spool, Scheduler and Now must be set.
 	Spool     relay.Spool
 	Scheduler *relay.Scheduler
-	// Metrics are served at /metrics; nil for none.
+	Now       func() time.Time
+	// Metrics and Events are the observers that the routes of these names show. Both have
+	// defaults that nobody tells anything.
 	Metrics *Metrics
-	Now     func() time.Time
+	Events  *Events
 }
 
 // Server answers operators.
 type Server struct {
 	o         Options
+	guard     *guard
 	listeners []net.Listener
 	http      http.Server
-}
-
-// socketOnly marks what is for the owner of the socket alone.
-func socketOnly(h http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if addr, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr); addr == nil || addr.Network() != "unix" {
-			refuse(w, http.StatusForbidden, errors.New("only over the admin socket"))
-			return
-		}
-		h(w, r)
-	}
+	// stopping ends streams, which would go on for ever.
+	stopping chan struct{}
 }
 
 // stopTime is how long requests under way have when the server stops.
@@ -54,24 +55,64 @@ const stopTime = 2 * time.Second
 // New binds the socket and the address. A socket that a dead process left behind is replaced,
 // one that answers is not.
 func New(o Options) (*Server, error) {
-	s := &Server{o: o}
-	if o.Socket != "" {
-		l, err := listenSocket(o.Socket)
-		if err != nil {
-			return nil, fmt.Errorf("admin socket: %w", err)
-		}
-		s.listeners = append(s.listeners, l)
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	if o.HTTP != "" {
-		l, err := net.Listen("tcp", o.HTTP)
-		if err != nil {
-			s.Close()
-			return nil, fmt.Errorf("admin http: %w", err)
-		}
-		s.listeners = append(s.listeners, l)
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics("", o.Now)
+	}
+	if o.Events == nil {
+		o.Events = NewEvents(o.Now)
+	}
+	s := &Server{o: o, guard: newGuard(o.Tokens), stopping: make(chan struct{})}
+	if err := s.bind(); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	s.http = http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
 	return s, nil
+}
+
+// bind opens the listeners.
+func (s *Server) bind() error {
+	o := &s.o
+	if o.Socket != "" {
+		l, err := listenSocket(o.Socket)
+		if err != nil {
+			return fmt.Errorf("admin socket: %w", err)
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	if o.HTTP == "" {
+		return nil
+	}
+	l, err := listenTCP(o)
+	if err != nil {
+		return fmt.Errorf("admin http: %w", err)
+	}
+	s.listeners = append(s.listeners, l)
+	return nil
+}
+
+// errOpen refuses to let strangers in.
+var errOpen = errors.New("an address that others can reach needs tokens and TLS")
+
+func listenTCP(o *Options) (net.Listener, error) {
+	l, err := net.Listen("tcp", o.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	loopback := l.Addr().(*net.TCPAddr).IP.IsLoopback()
+	if !loopback && (len(o.Tokens) == 0 || o.TLS == TLS{}) {
+		return nil, errors.Join(errOpen, l.Close())
+	}
+	if o.TLS == (TLS{}) {
+		return l, nil
+	}
+	c, err := newCertificate(o.TLS, o.Now)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return tls.NewListener(l, c.config()), nil
 }
 
 func listenSocket(path string) (net.Listener, error) {
@@ -122,6 +163,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-failed:
 		running--
 	}
+	close(s.stopping)
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
 	if s.http.Shutdown(stop) != nil {
@@ -145,21 +187,6 @@ func (s *Server) Close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/queue", s.queue)
-	mux.HandleFunc("GET /v1/queue/{id}", s.message)
-	mux.HandleFunc("GET /v1/destinations", s.destinations)
-	mux.HandleFunc("GET /debug/pprof/", socketOnly(pprof.Index))
-	mux.HandleFunc("GET /debug/pprof/profile", socketOnly(pprof.Profile))
-	mux.HandleFunc("GET /debug/pprof/trace", socketOnly(pprof.Trace))
-	if s.o.Metrics != nil {
-		mux.Handle("GET /metrics", s.o.Metrics)
-	}
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	return mux
 }
 
 // queue streams deliveries in order of arrival, one JSON object a line. Query: from (an ID),
