@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -60,6 +61,30 @@ func (d *Disk) Free() (int64, error) {
 	var s syscall.Statfs_t
 	err := syscall.Statfs(d.Dir, &s)
 	return int64(s.Bavail) * s.Bsize, err
+}
+
+// Written is how many bytes have been written to the disk, those included that wait in memory
+// to be written: they are written first. The file system's own journal counts too.
+func (d *Disk) Written() (int64, error) {
+	if out, err := exec.Command("sync", "-f", d.Dir).CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("sync %s: %w: %s", d.Dir, err, out)
+	}
+	var s syscall.Stat_t
+	if err := syscall.Stat(d.Dir, &s); err != nil {
+		return 0, err
+	}
+	major, minor := s.Dev>>8&0xfff, s.Dev&0xff|s.Dev>>12&0xfff00
+	text, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/stat", major, minor))
+	if err != nil {
+		return 0, err
+	}
+	const written, sector = 6, 512 // the seventh field counts sectors of 512 bytes, whatever the disk's
+	fields := strings.Fields(string(text))
+	if len(fields) <= written {
+		return 0, fmt.Errorf("the statistics of a disk end early: %q", text)
+	}
+	n, err := strconv.ParseInt(fields[written], 10, 64)
+	return n * sector, err
 }
 
 // Fill takes space away until only so many bytes are left, 0 for none at all.

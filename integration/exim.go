@@ -63,10 +63,12 @@ func StartExim(ctx context.Context, dir, extra string) (*Exim, error) {
 func (e *Exim) Addr() string { return e.addr }
 
 // Log gives Exim's logs.
-func (e *Exim) Log() string {
+func (e *Exim) Log() string { return eximLog(e.dir) }
+
+func eximLog(dir string) string {
 	var all []string
 	for _, name := range []string{"mainlog", "rejectlog", "paniclog"} {
-		if text, err := os.ReadFile(filepath.Join(e.dir, name)); err == nil {
+		if text, err := os.ReadFile(filepath.Join(dir, name)); err == nil {
 			all = append(all, string(text))
 		}
 	}

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,7 +76,8 @@ func greets(addr string) bool {
 // SMTPSource is one run of smtp-source, which knows nothing of us. It reuses its sessions
 // and does not pipeline.
 type SMTPSource struct {
-	To             string
+	// To is the server's address; Recipient is whom the messages are for, sink@example.net if empty.
+	To, Recipient  string
 	Sessions, Size int
 	Messages       int
 }
@@ -84,7 +86,7 @@ type SMTPSource struct {
 func (s SMTPSource) Run(ctx context.Context) (time.Duration, error) {
 	cmd := exec.CommandContext(ctx, "smtp-source", "-d", "-C", "20",
 		"-s", strconv.Itoa(s.Sessions), "-m", strconv.Itoa(s.Messages), "-l", strconv.Itoa(s.Size),
-		"-f", "source@example.com", "-t", "sink@example.net", s.To)
+		"-f", "source@example.com", "-t", cmp.Or(s.Recipient, "sink@example.net"), s.To)
 	start := time.Now()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -110,6 +112,14 @@ func StartSMTPSink(ctx context.Context) (*SMTPSink, error) {
 		return nil, err
 	}
 	s := &SMTPSink{addr: fmt.Sprintf("127.0.0.1:%d", port)}
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// open starts the program, which begins to count anew.
+func (s *SMTPSink) open(ctx context.Context) (err error) {
 	args := []string{"-c", "-m", "1000", s.addr, "1000"}
 	if os.Getuid() == 0 {
 		args = append([]string{"-u", "nobody"}, args...) // it refuses to run as root
@@ -117,13 +127,21 @@ func StartSMTPSink(ctx context.Context) (*SMTPSink, error) {
 	cmd := exec.Command("smtp-sink", args...)
 	cmd.Stdout = &counterWriter{s: s}
 	if s.Process, err = Start(cmd, nil); err != nil {
-		return nil, err
+		return err
 	}
 	if err := awaitGreeting(ctx, s.Process, s.addr); err != nil {
 		s.Kill()
-		return nil, err
+		return err
 	}
-	return s, nil
+	return nil
+}
+
+// Reopen starts the sink again after its end, on the same address, with nothing counted.
+func (s *SMTPSink) Reopen(ctx context.Context) error {
+	<-s.Done()
+	s.sessions.Store(0)
+	s.messages.Store(0)
+	return s.open(ctx)
 }
 
 // counterWriter reads the counters, which are drawn over each other: each ends with a

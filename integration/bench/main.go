@@ -1,9 +1,10 @@
-// Command bench measures Postrider and Postfix side by side in one run: the same load
+// Command bench measures Postrider, Postfix and Exim side by side in one run: the same load
 // tool, the same sink, the same file system, rounds interleaved, medians shown. It runs as
 // root on Linux, since Postfix, a file system of its own and counting the CPU time of a
 // tree of processes want that:
 //
 //	go run ./integration/bench
+//	go run ./integration/bench -servers postfix,postrider -cases 'relay 4 KiB' -scale 0.3
 //
 // Figures of different machines, or of different runs, say nothing about each other;
 // the ratios in one run do. Less than 1.3 is a tie.
@@ -18,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -38,18 +40,19 @@ func main() {
 type options struct {
 	rounds int
 	scale  float64
-	only   string
-	cases  string
-	binary string
-	disk   int64
-	json   bool
+	// servers are those to measure, in the order in which they take turns.
+	servers []string
+	cases   string
+	binary  string
+	disk    int64
+	json    bool
 }
 
 func parseOptions(args []string) (o options, err error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.IntVar(&o.rounds, "rounds", 3, "how often each case is measured")
 	fs.Float64Var(&o.scale, "scale", 1, "number of messages, as a factor")
-	fs.StringVar(&o.only, "only", "", "measure this server alone: postfix or postrider")
+	servers := fs.String("servers", strings.Join(installed(), ","), "the servers to measure; Exim only where it is named or installed")
 	fs.StringVar(&o.cases, "cases", ".", "measure the cases whose name matches this expression")
 	fs.StringVar(&o.binary, "binary", "", "postrider program to measure (default: it is built)")
 	fs.Int64Var(&o.disk, "disk", 6<<10, "size of the file system in MB")
@@ -58,7 +61,20 @@ func parseOptions(args []string) (o options, err error) {
 	if err == nil && fs.NArg() > 0 {
 		err = fmt.Errorf("unknown argument %q", fs.Arg(0))
 	}
+	o.servers = strings.Split(*servers, ",")
+	for _, name := range o.servers {
+		if err == nil && !slices.Contains(serverNames(), name) {
+			err = fmt.Errorf("-servers: %q is none of %s", name, strings.Join(serverNames(), ", "))
+		}
+	}
 	return o, err
+}
+
+// installed are the servers that can be measured here.
+func installed() []string {
+	return slices.DeleteFunc(serverNames(), func(name string) bool {
+		return name == exim && integration.Lacking("exim4") != ""
+	})
 }
 
 func run(ctx context.Context, args []string) (err error) {
@@ -90,14 +106,14 @@ func run(ctx context.Context, args []string) (err error) {
 
 // rounds measures each wanted case on each server, round by round.
 func (b *bench) rounds(ctx context.Context, wanted *regexp.Regexp) (*table, error) {
-	results := newTable()
+	results := newTable(b.o.servers)
 	for round := range b.o.rounds {
 		for _, c := range cases() {
 			if !wanted.MatchString(c.name) {
 				continue
 			}
-			for _, name := range serverNames() {
-				if b.o.only != "" && b.o.only != name {
+			for _, name := range b.o.servers {
+				if slices.Contains(c.without, name) {
 					continue
 				}
 				measured, err := b.measure(ctx, c, name)

@@ -7,15 +7,16 @@ import (
 
 func TestTable(t *testing.T) {
 	t.Parallel()
-	r := newTable()
+	r := newTable([]string{postfix, exim, postrider})
 	for _, v := range []float64{900, 1000, 5000} {
 		r.add("relay", postfix, measurement{figureRate: v, figureCPU: 0.9})
 		r.add("relay", postrider, measurement{figureRate: v * 5, figureCPU: 0.3})
 	}
 	got := r.String()
 	for _, want := range []string{
-		"| relay | messages/s | 1000 | 5000 | 5.0 |\n",
-		"| relay | CPU ms per message | 0.9 | 0.3 | 3.0 |\n",
+		"| case | figure | Postfix | Exim | Postrider |\n",
+		"| relay | messages/s | 1000 (5.0x) |  | 5000 |\n",
+		"|  | CPU ms per message | 0.9 (3.0x) |  | 0.3 |\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("table lacks %q:\n%s", want, got)
