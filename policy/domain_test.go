@@ -22,10 +22,10 @@ func TestWideDomains(t *testing.T) {
 	o := &relay.Origin{Listener: "l", Client: netip.MustParseAddr("192.0.2.1")}
 	for _, domain := range []string{"ｅxample.com", "example。com"} {
 		to := relay.Recipient{Address: relay.Address{Local: "u", Domain: domain}}
-		if p.Rcpt(t.Context(), o, &relay.Envelope{}, to) == nil {
+		if p.Rcpt(t.Context(), &relay.Message{Origin: *o}, to).Reply == nil {
 			t.Errorf("%s gets past the rule", domain)
 		}
-		if dest, reply := p.Route(o, &relay.Envelope{}, to); reply != nil || dest.Domain != "example.com" {
+		if dest, reply := p.Route(&relay.Message{Origin: *o}, to); reply != nil || dest.To.Domain != "example.com" {
 			t.Errorf("%s goes to %v, %v", domain, dest, reply)
 		}
 	}

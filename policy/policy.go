@@ -32,46 +32,37 @@ func New(o Options) (*Policy, error) {
 }
 
 // Connect asks the rules at connect.
-func (p *Policy) Connect(_ context.Context, o *relay.Origin) *relay.Reply {
-	return p.ask(connect, func(f *facts) { f.setSession(o) })
+func (p *Policy) Connect(_ context.Context, o *relay.Origin) relay.Ruling {
+	return relay.Refusal(p.ask(connect, func(f *facts) { f.setSession(o) }))
 }
 
 // Mail asks the rules at mail.
-func (p *Policy) Mail(_ context.Context, o *relay.Origin, e *relay.Envelope) *relay.Reply {
-	return p.ask(mail, func(f *facts) {
-		f.setSession(o)
-		f.Sender.set(senderAddress(e.Sender))
-	})
+func (p *Policy) Mail(_ context.Context, m *relay.Message) relay.Ruling {
+	return relay.Refusal(p.ask(mail, func(f *facts) {
+		f.setSession(&m.Origin)
+		f.Sender.set(senderAddress(m.Envelope.Sender))
+	}))
 }
 
-// Rcpt decides about relaying first, then asks the rules at rcpt, then whether there is
-// a route at all.
-func (p *Policy) Rcpt(_ context.Context, o *relay.Origin, e *relay.Envelope, r relay.Recipient) *relay.Reply {
-	if !p.mayRelay(o) {
-		return relay.NewReply(554, relay.EnhancedCode{5, 7, 1}, fmt.Sprintf("<%s>: Relay access denied", r.Address)).For(relay.ReasonAccess)
+// Rcpt decides about relaying first, then asks the rules at rcpt.
+func (p *Policy) Rcpt(_ context.Context, m *relay.Message, r relay.Recipient) relay.Ruling {
+	if !p.mayRelay(&m.Origin) {
+		return relay.Refusal(relay.NewReply(554, relay.EnhancedCode{5, 7, 1}, fmt.Sprintf("<%s>: Relay access denied", r.Address)).For(relay.ReasonAccess))
 	}
-	reply := p.ask(rcpt, func(f *facts) {
-		f.setSession(o)
-		f.Sender.set(senderAddress(e.Sender))
+	return relay.Refusal(p.ask(rcpt, func(f *facts) {
+		f.setSession(&m.Origin)
+		f.Sender.set(senderAddress(m.Envelope.Sender))
 		f.Recipient.set(recipientAddress(r.Address, p.hostname))
-	})
-	if reply != nil {
-		return reply
-	}
-	_, reply = p.Route(o, e, r)
-	if reply != nil && errors.Is(reply, errNoRoute) {
-		return relay.NewReply(550, relay.EnhancedCode{5, 7, 1}, fmt.Sprintf("<%s>: No route for this recipient", r.Address)).For(relay.ReasonRoute).Because(errNoRoute)
-	}
-	return reply
+	}))
 }
 
 // Data asks the rules at data.
-func (p *Policy) Data(_ context.Context, m *relay.Message) *relay.Reply {
-	return p.ask(data, func(f *facts) {
+func (p *Policy) Data(_ context.Context, m *relay.Message) relay.Ruling {
+	return relay.Refusal(p.ask(data, func(f *facts) {
 		f.setSession(&m.Origin)
 		f.Sender.set(senderAddress(m.Envelope.Sender))
 		f.setMessage(m, p.hostname)
-	})
+	}))
 }
 
 // mayRelay fails closed: what is neither authenticated nor listed may not (conformance I22).

@@ -90,7 +90,7 @@ func TestRelayPermission(t *testing.T) {
 			t.Parallel()
 			// A rule that accepts everything does not grant permission.
 			p := testPolicy(t, policy.Options{Relay: test.relay, Rules: []policy.Rule{{Name: "all", At: "rcpt", Accept: true}}})
-			got := text(p.Rcpt(context.Background(), &test.origin, &relay.Envelope{}, recipient(t, "u@dest.example")))
+			got := text(p.Rcpt(context.Background(), &relay.Message{Origin: test.origin}, recipient(t, "u@dest.example")).Reply)
 			if got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
@@ -121,8 +121,8 @@ func TestRoute(t *testing.T) {
 		{"nobody@here.example", "u@dest.example", "451 4.4.4 No route for this recipient"},
 	}
 	for _, test := range tests {
-		to, reply := p.Route(origin(), &relay.Envelope{Sender: address(t, test.from)}, recipient(t, test.to))
-		got := to.String()
+		to, reply := p.Route(&relay.Message{Origin: *origin(), Envelope: relay.Envelope{Sender: address(t, test.from)}}, recipient(t, test.to))
+		got := to.To.String()
 		if reply != nil {
 			got = text(reply)
 		}
@@ -132,31 +132,34 @@ func TestRoute(t *testing.T) {
 	}
 }
 
-func TestNoRouteIsRefusedAtRcpt(t *testing.T) {
+// Whoever accepts mail refuses what no route takes; mail that is queued waits for a route.
+func TestNoRoute(t *testing.T) {
 	t.Parallel()
 	p := testPolicy(t, policy.Options{Routes: []policy.Route{{Name: "corp", When: `recipient.domain == "corp.example"`}}})
-	got := text(p.Rcpt(context.Background(), origin(), &relay.Envelope{}, recipient(t, "u@dest.example")))
-	if want := "550 5.7.1 <u@dest.example>: No route for this recipient"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	_, reply := p.Route(&relay.Message{Origin: *origin()}, recipient(t, "u@dest.example"))
+	if got, want := text(reply), "451 4.4.4 No route for this recipient"; got != want || reply.Reason != relay.ReasonRoute {
+		t.Errorf("got %q, %q, want %q", got, reply.Reason, want)
 	}
 }
 
 // ask puts one session and message to the stage.
 func ask(t testing.TB, p *policy.Policy, at string) *relay.Reply {
 	t.Helper()
-	ctx, o := context.Background(), origin()
-	e := relay.Envelope{Sender: address(t, "News@list.example")}
+	ctx, m := context.Background(), &relay.Message{Origin: *origin()}
+	e := &m.Envelope
+	e.Sender = address(t, "News@list.example")
 	switch at {
 	case "connect":
-		return p.Connect(ctx, o)
+		return p.Connect(ctx, &m.Origin).Reply
 	case "mail":
-		return p.Mail(ctx, o, &e)
+		return p.Mail(ctx, m).Reply
 	case "rcpt":
-		return p.Rcpt(ctx, o, &e, recipient(t, "u@dest.example"))
+		return p.Rcpt(ctx, m, recipient(t, "u@dest.example")).Reply
 	}
 	e.Recipients = []relay.Recipient{recipient(t, "u@dest.example"), recipient(t, "postmaster")}
-	header := "Received: from a\r\n by b\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n at last\r\nX-Spam : YES\r\nX-Odd: =?big99?q?x?=\r\nSubject: second\r\n\r\n"
-	return p.Data(ctx, &relay.Message{Envelope: e, Origin: *o, Header: []byte(header), Size: 25_000_001})
+	m.Header = []byte("Received: from a\r\n by b\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n at last\r\nX-Spam : YES\r\nX-Odd: =?big99?q?x?=\r\nSubject: second\r\n\r\n")
+	m.Size = 25_000_001
+	return p.Data(ctx, m).Reply
 }
 
 func TestConditions(t *testing.T) {
@@ -270,10 +273,7 @@ func TestFailureIsTemporary(t *testing.T) {
 		}
 	}
 	p := testPolicy(t, policy.Options{Routes: []policy.Route{{Name: "broken", When: `int(recipient.local) == 1`}, {Name: "all"}}})
-	if got := text(ask(t, p, "rcpt")); got != want {
-		t.Errorf("route: got %q, want %q", got, want)
-	}
-	if _, reply := p.Route(origin(), &relay.Envelope{}, recipient(t, "u@dest.example")); text(reply) != want {
+	if _, reply := p.Route(&relay.Message{Origin: *origin()}, recipient(t, "u@dest.example")); text(reply) != want {
 		t.Errorf("route: got %q, want %q", text(reply), want)
 	}
 }
@@ -370,10 +370,10 @@ func BenchmarkRules(b *testing.B) {
 		rules = append(rules, policy.Rule{Name: fmt.Sprint(i), At: "rcpt", When: fmt.Sprintf(`recipient.domain == "d%d.example"`, i), Reject: "550 5.7.1 no"})
 	}
 	p := testPolicy(b, policy.Options{Rules: rules})
-	ctx, o, e, r := context.Background(), origin(), &relay.Envelope{}, recipient(b, "u@dest.example")
+	ctx, m, r := context.Background(), &relay.Message{Origin: *origin()}, recipient(b, "u@dest.example")
 	b.ReportAllocs()
 	for b.Loop() {
-		if reply := p.Rcpt(ctx, o, e, r); reply != nil {
+		if reply := p.Rcpt(ctx, m, r).Reply; reply != nil {
 			b.Fatal(reply)
 		}
 	}

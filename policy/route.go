@@ -35,12 +35,12 @@ func compileRoutes(options []Route) ([]route, error) {
 var errNoRoute = errors.New("no route matches")
 
 // Route finds the first route that matches. Mail in the queue that no route matches any
-// more waits for one, so the reply is temporary; Rcpt turns it into a refusal.
-func (p *Policy) Route(o *relay.Origin, e *relay.Envelope, r relay.Recipient) (relay.Destination, *relay.Reply) {
+// more waits for one, so the reply is temporary; it has ReasonRoute.
+func (p *Policy) Route(m *relay.Message, r relay.Recipient) (relay.Routing, *relay.Reply) {
 	to := recipientAddress(r.Address, p.hostname)
 	ask := question{policy: p, fill: func(f *facts) {
-		f.setSession(o)
-		f.Sender.set(senderAddress(e.Sender))
+		f.setSession(&m.Origin)
+		f.Sender.set(senderAddress(m.Envelope.Sender))
 		f.Recipient.set(to)
 	}}
 	defer ask.done()
@@ -48,17 +48,17 @@ func (p *Policy) Route(o *relay.Origin, e *relay.Envelope, r relay.Recipient) (r
 		route := &p.routes[i]
 		matches, err := ask.matches(route.when)
 		if err != nil {
-			return relay.Destination{}, relay.LocalError(fmt.Errorf("route %s: %w", route.name, err))
+			return relay.Routing{}, relay.LocalError(fmt.Errorf("route %s: %w", route.name, err))
 		}
 		if matches && route.mx {
-			return relay.Destination{Route: route.take(e, r), Domain: to.Domain}, nil
+			return relay.Routing{To: relay.Destination{Route: route.take(&m.Envelope, r), Domain: to.Domain}}, nil
 		}
 		if matches {
-			return relay.Destination{Route: route.take(e, r)}, nil
+			return relay.Routing{To: relay.Destination{Route: route.take(&m.Envelope, r)}}, nil
 		}
 	}
 	reply := relay.NewReply(451, relay.EnhancedCode{4, 4, 4}, "No route for this recipient")
-	return relay.Destination{}, reply.Because(errNoRoute)
+	return relay.Routing{}, reply.For(relay.ReasonRoute).Because(errNoRoute)
 }
 
 // take picks the route's way for a message.

@@ -20,14 +20,14 @@ func shares(t *testing.T, ways ...policy.Way) (map[string]int, map[int]string) {
 		e := &relay.Envelope{Sender: relay.Address{Local: "s", Domain: "from.test"}}
 		for k := range 3 {
 			r := relay.Recipient{Address: relay.Address{Local: fmt.Sprintf("r%d-%d", i, k), Domain: "to.test"}}
-			to, reply := p.Route(&relay.Origin{}, e, r)
+			to, reply := p.Route(&relay.Message{Envelope: *e}, r)
 			if reply != nil {
 				t.Fatal(reply)
 			}
-			if k > 0 && to.Route != taken[i] || to.Domain != "to.test" {
-				t.Fatalf("recipient %d goes to %s, the first one's way is %s", k, to, taken[i])
+			if k > 0 && to.To.Route != taken[i] || to.To.Domain != "to.test" {
+				t.Fatalf("recipient %d goes to %s, the first one's way is %s", k, to.To, taken[i])
 			}
-			taken[i] = to.Route
+			taken[i] = to.To.Route
 			e.Recipients = append(e.Recipients, r)
 		}
 		counts[taken[i]]++
@@ -75,9 +75,9 @@ func TestTLSOptional(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, reply := p.Route(&relay.Origin{}, &relay.Envelope{TLSOptional: tt.optional}, relay.Recipient{Address: to})
-		if reply != nil || got.String() != tt.want {
-			t.Errorf("%s, optional %t: %s, want %s (%v)", tt.to, tt.optional, got, tt.want, reply)
+		got, reply := p.Route(&relay.Message{Envelope: relay.Envelope{TLSOptional: tt.optional}}, relay.Recipient{Address: to})
+		if reply != nil || got.To.String() != tt.want {
+			t.Errorf("%s, optional %t: %s, want %s (%v)", tt.to, tt.optional, got.To, tt.want, reply)
 		}
 	}
 }

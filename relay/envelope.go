@@ -22,6 +22,8 @@ type Envelope struct {
 	Return Return
 	// EnvelopeID is ENVID, decoded from xtext (RFC 3461).
 	EnvelopeID string
+	// Encryption is what a rule asks of the sessions that the message is sent over.
+	Encryption Encryption
 }
 
 // Return is the RET parameter (RFC 3461 section 4.3).
@@ -41,6 +43,8 @@ type Recipient struct {
 	Notify Notify
 	// Original is ORCPT decoded, as "type;address"; "" when none was given.
 	Original string
+	// Route is the name of the route that a rule wants taken; "" for the one that matches.
+	Route string
 }
 
 // Notify is a set of the conditions under which a notice is wanted.

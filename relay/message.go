@@ -62,4 +62,6 @@ type Origin struct {
 	// TLS describes the session's encryption, such as "TLSv1.3, TLS_AES_128_GCM_SHA256"; ""
 	// when there is none.
 	TLS string
+	// connected is what the policy said when the client connected.
+	connected *Ruling
 }

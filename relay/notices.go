@@ -67,7 +67,7 @@ func (s *Scheduler) notify(settlement *Settlement, n *dsn) Notified {
 		s.o.Observer.Faulted(Fault{Doing: "sign a notice", Message: m.ID, Err: err})
 	}
 	settlement.Notices = append(settlement.Notices, Notice{
-		Message: m, Body: body, Deliveries: deliveries(m, []Destination{s.noticeRoute(m)}, n.now),
+		Message: m, Body: body, Deliveries: deliveries(m, []Routing{s.noticeRoute(m)}, n.now),
 	})
 	told.Notice = m.ID
 	return told
@@ -92,12 +92,14 @@ func (s *Scheduler) attachOriginal(n *dsn) {
 
 // noticeRoute is where a notice goes. Without a route it waits under a name of its own and
 // is routed anew at each attempt, as all mail is.
-func (s *Scheduler) noticeRoute(m *Message) Destination {
-	to, reply := s.o.Policy.Route(&m.Origin, &m.Envelope, m.Envelope.Recipients[0])
+func (s *Scheduler) noticeRoute(m *Message) Routing {
+	routing, reply := s.o.Policy.Route(m, m.Envelope.Recipients[0])
 	if reply != nil {
-		return Destination{Route: "unrouted"}
+		return Routing{To: Destination{Route: "unrouted"}}
 	}
-	return to
+	// What a route throws away goes when its turn comes: a notice has a delivery always.
+	routing.Discard = false
+	return routing
 }
 
 // memoryBody is a body held in memory.

@@ -5,20 +5,32 @@ import (
 	"io"
 )
 
-// Policy decides what the configuration has to say about mail. A nil reply means yes.
-// Implementations fail closed: whatever goes wrong inside is a temporary refusal.
+// Policy decides what the configuration has to say about mail. The zero Ruling means yes.
+// Implementations fail closed: whatever goes wrong inside is a temporary refusal. They
+// decide and do not act: what a ruling wants done to the message, a Transaction does.
 type Policy interface {
-	// Connect decides whether a client may speak at all.
-	Connect(ctx context.Context, o *Origin) *Reply
-	// Mail decides about the reverse-path; e has no recipients yet.
-	Mail(ctx context.Context, o *Origin, e *Envelope) *Reply
-	// Rcpt decides about one recipient, relay permission first; e has those accepted before.
-	Rcpt(ctx context.Context, o *Origin, e *Envelope, r Recipient) *Reply
+	// Connect decides whether a client may speak at all. Its edits hold for each message of
+	// the session.
+	Connect(ctx context.Context, o *Origin) Ruling
+	// Mail decides about the reverse-path; m has no recipients yet.
+	Mail(ctx context.Context, m *Message) Ruling
+	// Rcpt decides about one recipient, relay permission first; m has those accepted before.
+	Rcpt(ctx context.Context, m *Message, r Recipient) Ruling
 	// Data decides about the whole message, stamped but before it is signed.
-	Data(ctx context.Context, m *Message) *Reply
-	// Route says where mail of this origin and envelope for the recipient goes now. It is
-	// asked when mail is accepted and again at every attempt.
-	Route(o *Origin, e *Envelope, r Recipient) (Destination, *Reply)
+	Data(ctx context.Context, m *Message) Ruling
+	// Route says where mail for the recipient goes now. It is asked when mail is accepted
+	// and again at every attempt; of m it looks at Origin, Envelope and Tags.
+	Route(m *Message, r Recipient) (Routing, *Reply)
+}
+
+// Routing is where mail goes.
+type Routing struct {
+	// To is the destination, also of what is kept.
+	To Destination
+	// Held says why mail on this route is kept until an operator releases it; "" when it is not.
+	Held string
+	// Discard says that mail on this route is thrown away.
+	Discard bool
 }
 
 // Signer signs messages.

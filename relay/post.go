@@ -9,7 +9,7 @@ import (
 // and nothing else. With a nil error the message is on stable storage and the ID is its name.
 func (r *Receiver) Post(ctx context.Context, e Envelope, content io.Reader) (ID, error) {
 	t := r.Begin(&Origin{Greeting: r.o.Hostname, Protocol: "local"})
-	t.envelope, t.open = e, true
+	t.message.Envelope, t.open = e, true
 	draft, err := r.o.Spool.Create(ctx)
 	if err != nil {
 		return ID{}, err
@@ -32,10 +32,10 @@ func (r *Receiver) Post(ctx context.Context, e Envelope, content io.Reader) (ID,
 
 // route is where a message of ours goes. Without a route it waits under a name of its own and is
 // routed anew at each attempt, as all mail is.
-func (r *Receiver) route(m *Message, to Recipient) Destination {
-	dest, reply := r.o.Policy.Route(&m.Origin, &m.Envelope, to)
+func (r *Receiver) route(m *Message, to Recipient) Routing {
+	routing, reply := r.o.Policy.Route(m, to)
 	if reply != nil {
-		return Destination{Route: "unrouted"}
+		return Routing{To: Destination{Route: "unrouted"}}
 	}
-	return dest
+	return routing
 }

@@ -37,6 +37,9 @@ type ReceiverOptions struct {
 	// HeaderSize is the largest header section, in bytes. It is held in memory.
 	HeaderSize int
 
+	// Trace is the most verdicts of rules that are kept with a message. Default MaxTrace.
+	Trace int
+
 	// IDs names messages.
 	IDs *IDs
 	Now func() time.Time
@@ -55,17 +58,22 @@ func NewReceiver(o ReceiverOptions) (*Receiver, error) {
 	o.MessageSize = cmp.Or(o.MessageSize, DefaultMessageSize)
 	o.Recipients = cmp.Or(o.Recipients, DefaultRecipients)
 	o.Hops = cmp.Or(o.Hops, DefaultHops)
+	o.Trace = cmp.Or(o.Trace, MaxTrace)
 	o.HeaderSize = cmp.Or(o.HeaderSize, DefaultHeaderSize)
 	return &Receiver{o: o}, nil
 }
 
-// Connect decides whether a client may speak; nil means yes.
+// Connect decides whether a client may speak; nil means yes. What rules want done to the
+// session's messages stays with the origin.
 func (r *Receiver) Connect(ctx context.Context, o *Origin) *Reply {
-	reply := r.o.Policy.Connect(ctx, o)
-	if reply != nil {
-		Refuse(r.o.Observer, Refused{Origin: o, Stage: "connect", Reply: reply})
+	ruling := r.o.Policy.Connect(ctx, o)
+	if ruling.Reply != nil {
+		Refuse(r.o.Observer, Refused{Origin: o, Stage: "connect", Reply: ruling.Reply})
 	}
-	return reply
+	if o.connected = nil; ruling.Edits != nil || len(ruling.Trace) > 0 {
+		o.connected = &ruling
+	}
+	return ruling.Reply
 }
 
 // Begin returns the transaction of a session, with the Receiver's limits and without

@@ -164,18 +164,19 @@ func (s *Scheduler) drop(d Delivery, err error) {
 	s.finish(Settlement{Delivery: d})
 }
 
-// reroute moves recipients whose route has changed since the delivery was queued.
+// reroute moves recipients whose route has changed since the delivery was queued, and those
+// whose route keeps mail or throws it away.
 func (s *Scheduler) reroute(d Delivery, m *Message) bool {
-	to := make([]Destination, len(d.Recipients))
+	to := make([]Routing, len(d.Recipients))
 	moved := false
 	for i, k := range d.Recipients {
-		dest, reply := s.o.Policy.Route(&m.Origin, &m.Envelope, m.Envelope.Recipients[k])
+		routing, reply := s.o.Policy.Route(m, m.Envelope.Recipients[k])
 		if reply != nil {
 			s.settle(d, m, failAll(d, Reply{Code: 451, Enhanced: EnhancedCode{4, 3, 5}, Text: "No route: " + reply.Text}), 0)
 			return true
 		}
-		to[i] = dest
-		moved = moved || dest != d.To
+		to[i] = routing
+		moved = moved || routing != Routing{To: d.To}
 	}
 	if !moved {
 		return false
@@ -185,21 +186,30 @@ func (s *Scheduler) reroute(d Delivery, m *Message) bool {
 }
 
 // move settles a delivery by putting each recipient into the bin of its new destination.
-func (s *Scheduler) move(d Delivery, m *Message, to []Destination) {
+func (s *Scheduler) move(d Delivery, m *Message, to []Routing) {
 	var then []Delivery
-	index := make(map[Destination]int)
+	index := make(map[Routing]int)
 	outcomes := make([]Outcome, len(to))
-	for i, dest := range to {
-		k, seen := index[dest]
+	for i, routing := range to {
+		rcpt := m.Envelope.Recipients[d.Recipients[i]]
+		if routing.Discard {
+			outcomes[i] = Outcome{Recipient: rcpt, Status: Discarded, Reply: replyDiscarded}
+			continue
+		}
+		k, seen := index[routing]
 		if !seen {
 			k = len(then)
-			index[dest] = k
+			index[routing] = k
 			next := d
-			next.To, next.Due, next.Recipients, next.Claimed, next.message = dest, s.o.Now(), nil, false, nil
+			next.To, next.Held, next.Due, next.Recipients, next.Claimed, next.message = routing.To, routing.Held, s.o.Now(), nil, false, nil
 			then = append(then, next)
 		}
 		then[k].Recipients = append(then[k].Recipients, d.Recipients[i])
-		outcomes[i] = Outcome{Recipient: m.Envelope.Recipients[d.Recipients[i]], Status: Moved, Reply: Reply{Text: "now for " + dest.String()}}
+		text := "now for " + routing.To.String()
+		if routing.Held != "" {
+			text += ", held: " + routing.Held
+		}
+		outcomes[i] = Outcome{Recipient: rcpt, Status: Moved, Reply: Reply{Text: text}}
 	}
 	for i := range then {
 		then[i].Sole = d.Sole && len(then) == 1

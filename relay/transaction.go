@@ -17,9 +17,16 @@ type Transaction struct {
 	origin   *Origin
 	handling Handling
 	open     bool
-	envelope Envelope
-	// to has the destination of each recipient of the envelope.
-	to []Destination
+	// message is what is known of the message so far: its origin, envelope, tags and trace.
+	message Message
+	// to says where the mail of each recipient of the envelope goes.
+	to []Routing
+	// discarded are the recipients whose mail goes nowhere.
+	discarded []Recipient
+	// held says why a rule holds the mail of single recipients.
+	held map[Address]string
+	// edits are what rules want done that has to wait.
+	edits Edits
 }
 
 var (
@@ -44,38 +51,44 @@ func (t *Transaction) mail(ctx context.Context, e Envelope, size int64) *Reply {
 	if err := t.r.o.Spool.Admit(size); err != nil {
 		return asReply(err)
 	}
-	if reply := t.r.o.Policy.Mail(ctx, t.origin, &e); reply != nil {
-		return reply
+	t.Reset()
+	t.message.Origin, t.message.Envelope = *t.origin, e
+	if c := t.origin.connected; c != nil {
+		t.record(&t.message, c.Trace)
+		t.takeAll(&t.message, c.Edits)
 	}
-	t.envelope, t.open = e, true
+	ruling := t.r.o.Policy.Mail(ctx, &t.message)
+	t.record(&t.message, ruling.Trace)
+	if ruling.Reply != nil {
+		return ruling.Reply
+	}
+	t.takeAll(&t.message, ruling.Edits)
+	t.open = true
 	return nil
 }
 
 // Rcpt adds a recipient. One that was given before is accepted and not repeated.
 func (t *Transaction) Rcpt(ctx context.Context, rcpt Recipient) *Reply {
-	return t.refuse("rcpt", t.envelope.Sender, rcpt.Address, t.rcpt(ctx, rcpt))
+	return t.refuse("rcpt", t.message.Envelope.Sender, rcpt.Address, t.rcpt(ctx, rcpt))
 }
 
 func (t *Transaction) rcpt(ctx context.Context, rcpt Recipient) *Reply {
 	if !t.open {
 		return &replyNoMail
 	}
-	if slices.ContainsFunc(t.envelope.Recipients, func(r Recipient) bool { return r.Address == rcpt.Address }) {
+	e := &t.message.Envelope
+	if hasRecipient(e.Recipients, rcpt.Address) || hasRecipient(t.discarded, rcpt.Address) {
 		return nil
 	}
-	if limit := t.handling.Recipients; len(t.envelope.Recipients) >= limit {
+	if limit := t.handling.Recipients; len(e.Recipients)+len(t.discarded) >= limit {
 		return NewReply(452, EnhancedCode{4, 5, 3}, fmt.Sprintf("Too many recipients, the limit is %d", limit)).For(ReasonRecipients)
 	}
-	if reply := t.r.o.Policy.Rcpt(ctx, t.origin, &t.envelope, rcpt); reply != nil {
-		return reply
+	ruling := t.r.o.Policy.Rcpt(ctx, &t.message, rcpt)
+	t.record(&t.message, ruling.Trace)
+	if ruling.Reply != nil {
+		return ruling.Reply
 	}
-	to, reply := t.r.o.Policy.Route(t.origin, &t.envelope, rcpt)
-	if reply != nil {
-		return reply
-	}
-	t.envelope.Recipients = append(t.envelope.Recipients, rcpt)
-	t.to = append(t.to, to)
-	return nil
+	return t.admit(rcpt, ruling.Edits)
 }
 
 // Data takes the content and commits the message. The content is what the client sent,
@@ -83,7 +96,7 @@ func (t *Transaction) rcpt(ctx context.Context, rcpt Recipient) *Reply {
 // its name. Where reading the content fails, the reply's cause wraps that error.
 func (t *Transaction) Data(ctx context.Context, r io.Reader) (ID, *Reply) {
 	id, reply := t.data(ctx, r)
-	sender := t.envelope.Sender
+	sender := t.message.Envelope.Sender
 	t.Reset()
 	return id, t.refuse("data", sender, Address{}, reply)
 }
@@ -109,26 +122,32 @@ func (t *Transaction) data(ctx context.Context, r io.Reader) (ID, *Reply) {
 	}
 	t.r.heedTLSRequired(m, t.to)
 	unsigned := sign(ctx, t.r.o.Signers, m, draft.Body)
-	ds := deliveries(m, t.to, t.r.o.Now())
+	ds := t.deliveries(m)
 	if reply := t.commit(ctx, draft, m, ds, unsigned); reply != nil {
 		return ID{}, reply
 	}
 	return m.ID, nil
 }
 
-// screen asks the session and then the policy about the message.
+// screen asks the session and then the policy about the message, and does what the rules want
+// done.
 func (t *Transaction) screen(ctx context.Context, m *Message) *Reply {
 	if t.handling.Screen != nil {
 		if reply := t.handling.Screen(m); reply != nil {
 			return reply
 		}
 	}
-	return t.r.o.Policy.Data(ctx, m)
+	ruling := t.r.o.Policy.Data(ctx, m)
+	t.record(m, ruling.Trace)
+	if ruling.Reply != nil {
+		return ruling.Reply
+	}
+	return t.amend(m, ruling.Edits)
 }
 
 // Reset forgets the message begun, if any.
 func (t *Transaction) Reset() {
-	t.open, t.envelope, t.to = false, Envelope{}, nil
+	t.open, t.message, t.to, t.discarded, t.held, t.edits = false, Message{}, nil, nil, nil, Edits{}
 }
 
 // refuse tells the observer of a refusal on its way out.
@@ -143,7 +162,7 @@ func (t *Transaction) complete() *Reply {
 	if !t.open {
 		return &replyNoMail
 	}
-	if len(t.envelope.Recipients) == 0 {
+	if len(t.message.Envelope.Recipients)+len(t.discarded) == 0 {
 		return &replyNoRcpt
 	}
 	return nil
@@ -162,9 +181,11 @@ func (t *Transaction) copy(draft Draft, r io.Reader) (*Message, *Reply) {
 		return nil, NewReply(554, EnhancedCode{5, 4, 6}, "Too many hops, this message is looping").For(ReasonHops)
 	}
 	m := &Message{
-		ID: t.r.o.IDs.Next(), Envelope: t.envelope, Origin: *t.origin,
+		ID: t.r.o.IDs.Next(), Envelope: t.message.Envelope, Origin: *t.origin,
+		Tags: t.message.Tags, Trace: t.message.Trace, SignWith: t.message.SignWith,
 		Header: c.header.buf, Size: c.total(), Received: t.r.o.Now(),
 	}
+	m.Origin.connected = nil
 	if t.handling.Submission {
 		m.complete(t.r.o.Hostname)
 	}
@@ -202,12 +223,15 @@ func (t *Transaction) commit(ctx context.Context, draft Draft, m *Message, ds []
 	if scheduler != nil {
 		scheduler.reserve(m, ds)
 	}
-	// The client may be gone by now; the message is whole and is kept all the same.
-	if err := draft.Commit(context.WithoutCancel(ctx), m, ds); err != nil {
-		if scheduler != nil {
-			scheduler.cancel(ds)
+	// The client may be gone by now; the message is whole and is kept all the same. One that is
+	// thrown away needs no room.
+	if len(ds) > 0 {
+		if err := draft.Commit(context.WithoutCancel(ctx), m, ds); err != nil {
+			if scheduler != nil {
+				scheduler.cancel(ds)
+			}
+			return asReply(fmt.Errorf("commit message %s: %w", m.ID, err))
 		}
-		return asReply(fmt.Errorf("commit message %s: %w", m.ID, err))
 	}
 	ended := t.r.o.Now()
 	accepted := Accepted{Message: m, Unsigned: unsigned, Commit: ended.Sub(began), Answer: ended.Sub(m.Received)}
@@ -215,6 +239,9 @@ func (t *Transaction) commit(ctx context.Context, draft Draft, m *Message, ds []
 		accepted.Destinations = append(accepted.Destinations, d.To)
 	}
 	t.r.o.Observer.Accepted(accepted)
+	if gone := t.thrownAway(m); len(gone) > 0 {
+		t.r.o.Observer.Attempted(Attempted{Delivery: Delivery{DeliveryID: DeliveryID{Message: m.ID}}, Message: m, Outcomes: gone})
+	}
 	if scheduler != nil {
 		scheduler.accept(ds)
 	}
@@ -272,17 +299,34 @@ func (b *lazyBody) close() {
 	}
 }
 
-// deliveries groups the recipients by destination, in order of first appearance.
-func deliveries(m *Message, to []Destination, now time.Time) []Delivery {
+// deliveries are the message's, with the flow that rules want.
+func (t *Transaction) deliveries(m *Message) []Delivery {
+	ds := deliveries(m, t.to, t.r.o.Now())
+	if t.edits.Flow != "" {
+		for i := range ds {
+			ds[i].Flow = t.edits.Flow
+		}
+	}
+	return ds
+}
+
+// deliveries groups the recipients by where their mail goes, in order of first appearance.
+func deliveries(m *Message, to []Routing, now time.Time) []Delivery {
 	flow := flowOf(&m.Origin, &m.Envelope)
 	var ds []Delivery
-	index := make(map[Destination]int, 1)
-	for i, dest := range to {
-		k, seen := index[dest]
+	index := make(map[Routing]int, 1)
+	for i, routing := range to {
+		if routing.Discard {
+			continue
+		}
+		k, seen := index[routing]
 		if !seen {
 			k = len(ds)
-			index[dest] = k
-			ds = append(ds, Delivery{DeliveryID: DeliveryID{m.ID, uint32(k)}, To: dest, Flow: flow, Due: now})
+			index[routing] = k
+			ds = append(ds, Delivery{
+				DeliveryID: DeliveryID{m.ID, uint32(k)}, To: routing.To, Flow: flow, Due: now,
+				Priority: m.Envelope.Priority, Held: routing.Held,
+			})
 		}
 		ds[k].Recipients = append(ds[k].Recipients, i)
 	}

@@ -14,46 +14,67 @@ type Policy struct {
 	OnRcpt    func(*relay.Origin, *relay.Envelope, relay.Recipient) *relay.Reply
 	OnData    func(*relay.Message) *relay.Reply
 	RouteTo   func(*relay.Origin, *relay.Envelope, relay.Recipient) (relay.Destination, *relay.Reply)
+	// Rule, where there is one, is asked in place of those above: at "connect", where the
+	// message has an origin only, "mail", "rcpt" and "data".
+	Rule func(stage string, m *relay.Message, r relay.Recipient) relay.Ruling
+	// Routing is asked in place of RouteTo.
+	Routing func(*relay.Message, relay.Recipient) (relay.Routing, *relay.Reply)
 }
 
 var _ relay.Policy = (*Policy)(nil)
 
-// Connect asks OnConnect.
-func (p *Policy) Connect(_ context.Context, o *relay.Origin) *relay.Reply {
-	if p.OnConnect == nil {
-		return nil
+// Connect asks Rule or OnConnect.
+func (p *Policy) Connect(_ context.Context, o *relay.Origin) relay.Ruling {
+	switch {
+	case p.Rule != nil:
+		return p.Rule("connect", &relay.Message{Origin: *o}, relay.Recipient{})
+	case p.OnConnect != nil:
+		return relay.Refusal(p.OnConnect(o))
 	}
-	return p.OnConnect(o)
+	return relay.Ruling{}
 }
 
-// Mail asks OnMail.
-func (p *Policy) Mail(_ context.Context, o *relay.Origin, e *relay.Envelope) *relay.Reply {
-	if p.OnMail == nil {
-		return nil
+// Mail asks Rule or OnMail.
+func (p *Policy) Mail(_ context.Context, m *relay.Message) relay.Ruling {
+	switch {
+	case p.Rule != nil:
+		return p.Rule("mail", m, relay.Recipient{})
+	case p.OnMail != nil:
+		return relay.Refusal(p.OnMail(&m.Origin, &m.Envelope))
 	}
-	return p.OnMail(o, e)
+	return relay.Ruling{}
 }
 
-// Rcpt asks OnRcpt.
-func (p *Policy) Rcpt(_ context.Context, o *relay.Origin, e *relay.Envelope, r relay.Recipient) *relay.Reply {
-	if p.OnRcpt == nil {
-		return nil
+// Rcpt asks Rule or OnRcpt.
+func (p *Policy) Rcpt(_ context.Context, m *relay.Message, r relay.Recipient) relay.Ruling {
+	switch {
+	case p.Rule != nil:
+		return p.Rule("rcpt", m, r)
+	case p.OnRcpt != nil:
+		return relay.Refusal(p.OnRcpt(&m.Origin, &m.Envelope, r))
 	}
-	return p.OnRcpt(o, e, r)
+	return relay.Ruling{}
 }
 
-// Data asks OnData.
-func (p *Policy) Data(_ context.Context, m *relay.Message) *relay.Reply {
-	if p.OnData == nil {
-		return nil
+// Data asks Rule or OnData.
+func (p *Policy) Data(_ context.Context, m *relay.Message) relay.Ruling {
+	switch {
+	case p.Rule != nil:
+		return p.Rule("data", m, relay.Recipient{})
+	case p.OnData != nil:
+		return relay.Refusal(p.OnData(m))
 	}
-	return p.OnData(m)
+	return relay.Ruling{}
 }
 
-// Route asks RouteTo.
-func (p *Policy) Route(o *relay.Origin, e *relay.Envelope, r relay.Recipient) (relay.Destination, *relay.Reply) {
+// Route asks Routing or RouteTo.
+func (p *Policy) Route(m *relay.Message, r relay.Recipient) (relay.Routing, *relay.Reply) {
+	if p.Routing != nil {
+		return p.Routing(m, r)
+	}
 	if p.RouteTo == nil {
-		return relay.Destination{Route: "test", Domain: r.Address.Domain}, nil
+		return relay.Routing{To: relay.Destination{Route: "test", Domain: r.Address.Domain}}, nil
 	}
-	return p.RouteTo(o, e, r)
+	to, reply := p.RouteTo(&m.Origin, &m.Envelope, r)
+	return relay.Routing{To: to}, reply
 }

@@ -1,0 +1,204 @@
+package relay
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Edits are what rules want done to a message. What concerns recipients holds, at the
+// mail stage, for all that come; at the rcpt stage for the one that was asked about; at
+// the data stage for all there are.
+type Edits struct {
+	// Held says why the recipients' mail is kept until an operator releases it; "" for no reason.
+	Held string
+	// Discard throws the recipients' mail away: it is accepted and goes nowhere.
+	Discard bool
+	// Route is the name of a route that the recipients' mail takes in place of the one found.
+	Route string
+	// Recipients, where it is not nil, take the place of the recipients that were asked
+	// about. They are routed, and not asked about again.
+	Recipients []Recipient
+	// Removed are the recipients whose mail goes nowhere because a rule removed them.
+	Removed []Recipient
+
+	// Sender, where it is not nil, is the reverse-path from then on.
+	Sender *Address
+	// Header are changes of the header section, in order. They are made at the data stage.
+	Header []HeaderEdit
+	// Tags mark the message.
+	Tags []string
+	// Priority, where it is not nil, is what the message competes with, from -9 to 9.
+	Priority *int8
+	// Flow is whom the message competes as; "" leaves that to the sender's identity.
+	Flow Flow
+	// Encryption is what the next hop's session must have at least.
+	Encryption Encryption
+	// SignWith are names of keys; see Message.SignWith.
+	SignWith []string
+}
+
+// Encryption is what a rule asks of the sessions that a message is sent over. A route
+// that asks for more has its way.
+type Encryption uint8
+
+// The degrees of Encryption.
+const (
+	// EncryptionByRoute leaves it to the route.
+	EncryptionByRoute Encryption = iota
+	// EncryptionRequired wants TLS.
+	EncryptionRequired
+	// EncryptionVerified wants TLS with a host that proves its name.
+	EncryptionVerified
+)
+
+// take does to the message what rules want done to it as a whole, and remembers what has to wait
+// for its header section or its recipients.
+func (t *Transaction) take(m *Message, e *Edits) {
+	if e == nil {
+		return
+	}
+	if e.Sender != nil {
+		m.Envelope.Sender = *e.Sender
+	}
+	if e.Priority != nil {
+		m.Envelope.Priority = *e.Priority
+	}
+	m.Envelope.Encryption = max(m.Envelope.Encryption, e.Encryption)
+	for _, tag := range e.Tags {
+		if !slices.Contains(m.Tags, tag) {
+			m.Tags = append(m.Tags, tag)
+		}
+	}
+	m.SignWith = append(m.SignWith, e.SignWith...)
+	t.edits.Header = append(t.edits.Header, e.Header...)
+	t.edits.Flow = cmp.Or(e.Flow, t.edits.Flow)
+	t.discarded = append(t.discarded, e.Removed...)
+}
+
+// takeAll is take at a stage where what is said of recipients holds for all of them.
+func (t *Transaction) takeAll(m *Message, e *Edits) {
+	t.take(m, e)
+	if e == nil {
+		return
+	}
+	t.edits.Held = cmp.Or(t.edits.Held, e.Held)
+	t.edits.Discard = t.edits.Discard || e.Discard
+	t.edits.Route = cmp.Or(e.Route, t.edits.Route)
+}
+
+// admit adds a recipient, or those that the rules put in its place.
+func (t *Transaction) admit(rcpt Recipient, e *Edits) *Reply {
+	list := []Recipient{rcpt}
+	own := Edits{}
+	if e != nil {
+		own = *e
+		if e.Recipients != nil {
+			list = e.Recipients
+		}
+	}
+	before := *t
+	t.take(&t.message, e)
+	if own.Discard || t.edits.Discard {
+		t.discarded = append(t.discarded, rcpt)
+		return nil
+	}
+	to := make([]Routing, len(list))
+	for i := range list {
+		list[i].Route = cmp.Or(list[i].Route, own.Route, t.edits.Route)
+		routing, reply := t.r.o.Policy.Route(&t.message, list[i])
+		if reply != nil {
+			before.message.Trace = t.message.Trace
+			*t = before // what was wanted for a recipient that is refused does not happen
+			return refuseRoute(list[i], reply)
+		}
+		routing.Held = cmp.Or(own.Held, t.edits.Held, routing.Held)
+		to[i] = routing
+	}
+	for i := range list {
+		t.add(list[i], to[i], own.Held)
+	}
+	return nil
+}
+
+// add adds a recipient that the message does not have yet. Held says why a rule keeps its mail.
+func (t *Transaction) add(rcpt Recipient, to Routing, held string) {
+	if held != "" {
+		if t.held == nil {
+			t.held = make(map[Address]string)
+		}
+		t.held[rcpt.Address] = held
+	}
+	if !hasRecipient(t.message.Envelope.Recipients, rcpt.Address) {
+		t.message.Envelope.Recipients = append(t.message.Envelope.Recipients, rcpt)
+		t.to = append(t.to, to)
+	}
+}
+
+func hasRecipient(list []Recipient, a Address) bool {
+	return slices.ContainsFunc(list, func(r Recipient) bool { return r.Address == a })
+}
+
+// refuseRoute turns the want of a route, for which mail in the queue would wait, into a refusal.
+func refuseRoute(rcpt Recipient, reply *Reply) *Reply {
+	if reply.Reason != ReasonRoute {
+		return reply
+	}
+	return NewReply(550, EnhancedCode{5, 7, 1}, fmt.Sprintf("<%s>: No route for this recipient", rcpt.Address)).For(ReasonRoute).Because(reply)
+}
+
+// amend does what the rules want done once the message is there. Its recipients are routed
+// anew where that may have changed their route.
+func (t *Transaction) amend(m *Message, e *Edits) *Reply {
+	t.takeAll(m, e)
+	m.edit(t.edits.Header)
+	if e == nil {
+		return nil
+	}
+	if e.Recipients != nil {
+		m.Envelope.Recipients = nil
+		for _, rcpt := range e.Recipients {
+			if !hasRecipient(m.Envelope.Recipients, rcpt.Address) {
+				m.Envelope.Recipients = append(m.Envelope.Recipients, rcpt)
+			}
+		}
+	} else if e.Route != "" {
+		m.Envelope.Recipients = slices.Clone(m.Envelope.Recipients)
+	}
+	t.to = make([]Routing, len(m.Envelope.Recipients))
+	for i := range m.Envelope.Recipients {
+		rcpt := &m.Envelope.Recipients[i]
+		rcpt.Route = cmp.Or(e.Route, rcpt.Route)
+		if t.edits.Discard {
+			t.to[i] = Routing{Discard: true}
+			continue
+		}
+		routing, reply := t.r.o.Policy.Route(m, *rcpt)
+		if reply != nil {
+			return refuseRoute(*rcpt, reply)
+		}
+		routing.Held = cmp.Or(t.held[rcpt.Address], t.edits.Held, routing.Held)
+		t.to[i] = routing
+	}
+	return nil
+}
+
+// thrownAway are the recipients whose mail goes nowhere, with the reply that says so.
+func (t *Transaction) thrownAway(m *Message) []Outcome {
+	var outcomes []Outcome
+	add := func(r Recipient) {
+		outcomes = append(outcomes, Outcome{Recipient: r, Status: Discarded, Reply: replyDiscarded})
+	}
+	for _, r := range t.discarded {
+		add(r)
+	}
+	for i, routing := range t.to {
+		if routing.Discard {
+			add(m.Envelope.Recipients[i])
+		}
+	}
+	return outcomes
+}
+
+// replyDiscarded stands with the outcome of what the configuration throws away.
+var replyDiscarded = Reply{Code: 250, Enhanced: EnhancedCode{2, 0, 0}, Text: "Discarded, as the configuration says"}
