@@ -31,11 +31,11 @@ func (h *hooked) Body(ctx context.Context, m *relay.Message) (io.ReadSeekCloser,
 	return h.Spool.Body(ctx, m)
 }
 
-func (h *hooked) Settle(ctx context.Context, s relay.Settlement) error {
+func (h *hooked) Settle(ctx context.Context, ss ...relay.Settlement) error {
 	if h.settle != nil {
 		h.settle(ctx)
 	}
-	return h.Spool.Settle(ctx, s)
+	return h.Spool.Settle(ctx, ss...)
 }
 
 func (h *hooked) Create(ctx context.Context) (relay.Draft, error) {

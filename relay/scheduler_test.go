@@ -581,11 +581,11 @@ func (f *faulty) Message(ctx context.Context, id relay.ID) (*relay.Message, erro
 	return f.Spool.Message(ctx, id)
 }
 
-func (f *faulty) Settle(ctx context.Context, s relay.Settlement) error {
+func (f *faulty) Settle(ctx context.Context, ss ...relay.Settlement) error {
 	if f.settle.Add(-1) >= 0 {
 		return errors.New("disk full")
 	}
-	return f.Spool.Settle(ctx, s)
+	return f.Spool.Settle(ctx, ss...)
 }
 
 func (f *faulty) Claim(ctx context.Context, to relay.Destination, flow relay.Flow, now time.Time, n int) ([]relay.Delivery, time.Time, error) {

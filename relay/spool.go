@@ -45,10 +45,11 @@ type Spool interface {
 	Release(ds ...Delivery)
 
 	// Settle records the end of an attempt as one atomic batch and gives up the claim.
+	// Several settlements must be of one message, and take effect together or not at all.
 	// It need not be durable when it returns but becomes so within milliseconds: a lost
-	// settle repeats an attempt. On an error nothing has changed and the claim still holds,
+	// settle repeats an attempt. On an error nothing has changed and the claims still hold,
 	// save where ctx ended while the disk was full: then it may still take effect later.
-	Settle(ctx context.Context, s Settlement) error
+	Settle(ctx context.Context, ss ...Settlement) error
 
 	// Message returns a message's record, ErrNotFound or ErrCorrupt.
 	Message(ctx context.Context, id ID) (*Message, error)
@@ -73,6 +74,11 @@ type Spool interface {
 	// List yields all deliveries, held or not, in order of their messages' arrival, from the
 	// ID on.
 	List(ctx context.Context, from ID) iter.Seq2[Delivery, error]
+
+	// Places yields where deliveries wait, without reading them, in the order of
+	// Place.Compare from the given place on; the zero Place is before all. Nothing is held on to
+	// between two of them. A delivery that moves meanwhile may be seen twice, or not at all.
+	Places(ctx context.Context, from Place) iter.Seq2[Place, error]
 
 	// Quarantine takes a message that cannot be processed, with all its deliveries, out of
 	// the queue and sets it aside with the reason. Nothing is lost and nothing is sent.

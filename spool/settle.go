@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -14,28 +15,32 @@ import (
 // errUnclaimed is the answer to who settles what he does not hold.
 var errUnclaimed = errors.New("the delivery is not claimed")
 
+// errMixed refuses to settle deliveries of several messages at once.
+var errMixed = errors.New("settlements of more than one message")
+
 // Settle ends an attempt in one batch. It waits for space while the disk is full: what
 // became of a delivery must not be forgotten.
-func (s *Spool) Settle(ctx context.Context, st relay.Settlement) error {
-	id := st.Delivery.DeliveryID
-	if err := s.settle(ctx, st); err != nil {
-		return fmt.Errorf("settle %s: %w", id, err)
+func (s *Spool) Settle(ctx context.Context, sts ...relay.Settlement) error {
+	if len(sts) == 0 {
+		return nil
+	}
+	if err := s.settle(ctx, sts); err != nil {
+		return fmt.Errorf("settle %s: %w", sts[0].Delivery.DeliveryID, err)
 	}
 	return nil
 }
 
-func (s *Spool) settle(ctx context.Context, st relay.Settlement) error {
+func (s *Spool) settle(ctx context.Context, sts []relay.Settlement) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.leave()
-	id := st.Delivery.DeliveryID
-	unlock, err := s.messages.lock(ctx, id.Message)
+	unlock, err := s.messages.lock(ctx, sts[0].Delivery.Message)
 	if err != nil {
 		return err
 	}
 	unlock = sync.OnceFunc(unlock)
-	e, err := s.prepareEnding(st)
+	e, err := s.prepareEnding(sts)
 	if err != nil {
 		unlock()
 		return err
@@ -57,16 +62,22 @@ func (s *Spool) settle(ctx context.Context, st relay.Settlement) error {
 }
 
 // prepareEnding makes the batch, with the notices held. The message is locked.
-func (s *Spool) prepareEnding(st relay.Settlement) (*ending, error) {
-	key, held := s.claims.key(st.Delivery.DeliveryID)
-	if !held {
-		return nil, fmt.Errorf("%w: %w", errUnclaimed, relay.ErrNotFound)
+func (s *Spool) prepareEnding(sts []relay.Settlement) (*ending, error) {
+	e := &ending{s: s, id: sts[0].Delivery.Message, sts: sts, was: make([]place, len(sts))}
+	for i, st := range sts {
+		if st.Delivery.Message != e.id {
+			return nil, errMixed
+		}
+		key, held := s.claims.key(st.Delivery.DeliveryID)
+		if !held {
+			return nil, fmt.Errorf("%w: %w", errUnclaimed, relay.ErrNotFound)
+		}
+		var err error
+		if e.was[i], _, err = parsePlace([]byte(key)); err != nil {
+			return nil, err
+		}
 	}
-	was, _, err := parsePlace([]byte(key))
-	if err != nil {
-		return nil, err
-	}
-	e := &ending{s: s, st: st, was: was, b: s.db.NewBatch()}
+	e.b = s.db.NewBatch()
 	if err := e.build(); err != nil {
 		return nil, errors.Join(err, e.b.Close())
 	}
@@ -76,32 +87,38 @@ func (s *Spool) prepareEnding(st relay.Settlement) (*ending, error) {
 	return e, nil
 }
 
-// ending is the batch that ends an attempt, in the making.
+// ending is the batch that ends attempts at a message, in the making.
 type ending struct {
 	s   *Spool
-	st  relay.Settlement
-	was place
+	id  relay.ID
+	sts []relay.Settlement
+	// was are the places of the deliveries that end.
+	was []place
 	b   *pebble.Batch
 
 	then    []place
 	notices []arrival
+	// part is the last number given to a part, once one has been.
+	part uint32
 }
 
 func (e *ending) build() error {
-	if err := removeDelivery(e.b, e.was); err != nil {
-		return err
-	}
-	if err := e.addThen(); err != nil {
-		return err
-	}
-	for _, n := range e.st.Notices {
-		a := arrival{s: e.s, m: n.Message, ds: n.Deliveries}
-		if err := a.add(e.b, n.Body); err != nil {
-			return fmt.Errorf("notice %s: %w", n.Message.ID, err)
+	for i, st := range e.sts {
+		if err := removeDelivery(e.b, e.was[i]); err != nil {
+			return err
 		}
-		e.notices = append(e.notices, a)
+		if err := e.addThen(st, e.was[i]); err != nil {
+			return err
+		}
+		for _, n := range st.Notices {
+			a := arrival{s: e.s, m: n.Message, ds: n.Deliveries}
+			if err := a.add(e.b, n.Body); err != nil {
+				return fmt.Errorf("notice %s: %w", n.Message.ID, err)
+			}
+			e.notices = append(e.notices, a)
+		}
 	}
-	if len(e.st.Then) > 0 {
+	if len(e.then) > 0 {
 		return nil
 	}
 	last, err := e.isLast()
@@ -111,18 +128,18 @@ func (e *ending) build() error {
 	return e.removeMessage()
 }
 
-// addThen adds what remains. The first keeps the number of the part.
-func (e *ending) addThen() error {
-	for i, d := range e.st.Then {
-		p := placeOf(d, e.was.id, e.was.rev+1)
+// addThen adds what remains of a delivery. The first keeps the number of the part.
+func (e *ending) addThen(st relay.Settlement, was place) error {
+	for i, d := range st.Then {
+		p := placeOf(d, was.id, was.rev+1)
 		if i > 0 {
-			part, err := e.newPart(uint32(i))
+			part, err := e.newPart()
 			if err != nil {
 				return err
 			}
 			p.id.Part, p.rev = part, 0
 		}
-		d.Sole = e.st.Delivery.Sole && len(e.st.Then) == 1
+		d.Sole = st.Delivery.Sole && len(st.Then) == 1
 		if err := e.s.addDelivery(e.b, p, d); err != nil {
 			return err
 		}
@@ -131,39 +148,44 @@ func (e *ending) addThen() error {
 	return nil
 }
 
-// newPart gives the n-th number after those that the message has ever had, and notes it.
-func (e *ending) newPart(n uint32) (uint32, error) {
-	id := e.was.id.Message
-	l, err := e.layout()
-	if err != nil {
-		return 0, err
-	}
-	prefix := idPrefix(spacePart, id)
-	given, err := e.s.keys(prefix, after(prefix))
-	if err != nil {
-		return 0, err
-	}
-	last := l.parts - 1
-	if len(given) > 0 {
-		if _, last, err = parseNumbered(given[len(given)-1]); err != nil {
+// newPart gives the number after those that the message has ever had, and notes it.
+func (e *ending) newPart() (uint32, error) {
+	if e.part == 0 {
+		l, err := e.layout()
+		if err != nil {
 			return 0, err
 		}
+		prefix := idPrefix(spacePart, e.id)
+		given, err := e.s.keys(prefix, after(prefix))
+		if err != nil {
+			return 0, err
+		}
+		e.part = l.parts - 1
+		if len(given) > 0 {
+			if _, e.part, err = parseNumbered(given[len(given)-1]); err != nil {
+				return 0, err
+			}
+		}
 	}
-	return last + n, e.b.Set(partKey(id, last+n), []byte{recordVersion}, nil)
+	e.part++
+	return e.part, e.b.Set(partKey(e.id, e.part), []byte{recordVersion}, nil)
 }
+
+// sole says that the message has never had another delivery.
+func (e *ending) sole() bool { return len(e.sts) == 1 && e.sts[0].Delivery.Sole }
 
 // isLast says whether the message has no other delivery. The message is locked, so none
 // can come or go meanwhile.
 func (e *ending) isLast() (bool, error) {
-	if e.st.Delivery.Sole {
+	if e.sole() {
 		return true, nil
 	}
-	locations, err := e.s.locations(e.was.id.Message)
+	locations, err := e.s.locations(e.id)
 	if err != nil {
 		return false, err
 	}
 	for _, l := range locations {
-		if l.id != e.was.id {
+		if !slices.ContainsFunc(e.was, func(p place) bool { return p.id == l.id }) {
 			return false, nil
 		}
 	}
@@ -173,21 +195,20 @@ func (e *ending) isLast() (bool, error) {
 // removeMessage removes the message and its body. A record that cannot be read names no
 // body; it is set aside, and the body stays for who looks into it.
 func (e *ending) removeMessage() error {
-	id := e.was.id.Message
 	l, err := e.layout()
 	switch {
 	case errors.Is(err, relay.ErrCorrupt):
-		return e.s.addQuarantined(e.b, messageKey(id), err.Error())
+		return e.s.addQuarantined(e.b, messageKey(e.id), err.Error())
 	case errors.Is(err, relay.ErrNotFound):
 		return nil
 	case err != nil:
 		return err
 	}
-	err = errors.Join(e.b.SingleDelete(messageKey(id), nil), removeChunks(e.b, l.body, l.chunks))
-	if e.st.Delivery.Sole || err != nil {
+	err = errors.Join(e.b.SingleDelete(messageKey(e.id), nil), removeChunks(e.b, l.body, l.chunks))
+	if e.sole() || err != nil {
 		return err
 	}
-	prefix := idPrefix(spacePart, id)
+	prefix := idPrefix(spacePart, e.id)
 	given, err := e.s.keys(prefix, after(prefix))
 	for _, key := range given {
 		err = errors.Join(err, e.b.SingleDelete(key, nil))
@@ -197,10 +218,10 @@ func (e *ending) removeMessage() error {
 
 // layout is that of the message, which may be at hand.
 func (e *ending) layout() (layout, error) {
-	if m := e.st.Message; m != nil && m.ID == e.was.id.Message {
+	if m := e.sts[0].Message; m != nil && m.ID == e.id {
 		return e.s.layoutOf(m)
 	}
-	return e.s.layout(e.was.id.Message)
+	return e.s.layout(e.id)
 }
 
 // hold claims the deliveries of all notices, or none.
@@ -228,7 +249,9 @@ func (e *ending) end(err error) {
 	if err != nil {
 		return
 	}
-	e.s.retire(e.was.id, string(e.was.key()))
+	for _, p := range e.was {
+		e.s.retire(p.id, string(p.key()))
+	}
 	for _, p := range e.then {
 		e.s.located.lower(p.locationKey())
 		e.s.appear(string(p.key()))

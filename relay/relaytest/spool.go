@@ -156,13 +156,38 @@ func (s *Spool) Release(ds ...relay.Delivery) {
 var errUnclaimed = errors.New("the delivery is not claimed")
 
 // Settle ends an attempt.
-func (s *Spool) Settle(ctx context.Context, st relay.Settlement) error {
+func (s *Spool) Settle(ctx context.Context, sts ...relay.Settlement) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.failSettle != nil {
+		return s.failSettle
+	}
+	for _, st := range sts {
+		if err := s.checkSettlement(ctx, st, sts[0].Delivery.Message); err != nil {
+			return err
+		}
+	}
+	for _, st := range sts {
+		m := s.messages[st.Delivery.Message]
+		m.settle(st)
+		for _, n := range st.Notices {
+			s.add(n.Message, bytes.Clone(n.Body), n.Deliveries)
+		}
+		if len(m.parts) == 0 {
+			delete(s.messages, m.message.ID)
+		}
+	}
+	return nil
+}
+
+// errMixed refuses to settle deliveries of several messages at once.
+var errMixed = errors.New("settlements of more than one message")
+
+func (s *Spool) checkSettlement(ctx context.Context, st relay.Settlement, id relay.ID) error {
 	m, ok := s.messages[st.Delivery.Message]
 	switch {
-	case s.failSettle != nil:
-		return s.failSettle
+	case st.Delivery.Message != id:
+		return errMixed
 	case !ok || !m.claimed[st.Delivery.Part]:
 		return errors.Join(errUnclaimed, relay.ErrNotFound)
 	case ctx.Err() != nil:
@@ -172,13 +197,6 @@ func (s *Spool) Settle(ctx context.Context, st relay.Settlement) error {
 		if err := s.check(n.Message, n.Deliveries); err != nil {
 			return err
 		}
-	}
-	m.settle(st)
-	if len(m.parts) == 0 {
-		delete(s.messages, m.message.ID)
-	}
-	for _, n := range st.Notices {
-		s.add(n.Message, bytes.Clone(n.Body), n.Deliveries)
 	}
 	return nil
 }

@@ -1,0 +1,50 @@
+package spool
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"postrider/relay"
+)
+
+// Places yields where deliveries wait, from the keys alone.
+func (s *Spool) Places(ctx context.Context, from relay.Place) iter.Seq2[relay.Place, error] {
+	return func(yield func(relay.Place, error) bool) {
+		next := place{held: from.Held, to: from.To, flow: from.Flow, due: from.Due, id: from.DeliveryID}.key()
+		for {
+			keys, err := s.pageOf(ctx, next)
+			if err != nil {
+				yield(relay.Place{}, fmt.Errorf("list places: %w", err))
+				return
+			}
+			for _, key := range keys {
+				p, _, err := parsePlace(key)
+				if err != nil {
+					s.setAsideLater(ctx, key, err)
+					continue
+				}
+				if !yield(relay.Place{Held: p.held, To: p.to, Flow: p.flow, Due: p.due, DeliveryID: p.id}, nil) {
+					return
+				}
+			}
+			switch {
+			case len(keys) == pageSize:
+				next = append(keys[len(keys)-1], 0)
+			case next[0] == spaceQueue:
+				next = []byte{spaceHeld}
+			default:
+				return
+			}
+		}
+	}
+}
+
+// pageOf reads the next keys of a space from lower on.
+func (s *Spool) pageOf(ctx context.Context, lower []byte) ([][]byte, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	return s.keysUpTo(lower, after(lower[:1]), pageSize)
+}
