@@ -23,6 +23,7 @@ func (f *file) check(r *report) {
 	f.Retry.checkClasses(r)
 	f.checkReplies(r)
 	f.checkTLS(r)
+	f.checkFallbacks(r)
 	for i := range f.Routes {
 		f.Routes[i].check(r, fmt.Sprintf("routes[%d]", i))
 	}
@@ -59,7 +60,12 @@ func isQualified(name string) bool {
 
 // leaves says whether the route takes mail to another host.
 func (r *route) leaves() bool {
-	return r.MX || slices.ContainsFunc(r.Hosts, func(text string) bool {
+	return r.MX || r.provider.leaves() || slices.ContainsFunc(r.Providers, func(s share) bool { return s.leaves() })
+}
+
+// leaves says whether any of the hosts is another one.
+func (p *provider) leaves() bool {
+	return slices.ContainsFunc(p.Hosts, func(text string) bool {
 		host, err := outbound.ParseHost(text)
 		return err == nil && !host.Addr.IsLoopback() && host.Name != "localhost" && !strings.HasSuffix(host.Name, ".localhost")
 	})
@@ -70,10 +76,21 @@ func (r *route) check(rep *report, path string) {
 	switch {
 	case r.MX && len(r.Hosts) > 0:
 		rep.fault(path, "has both mx and hosts: mail goes to the recipients' own hosts, or to these")
-	case !r.MX && len(r.Hosts) == 0:
+	case !r.MX && len(r.Hosts)+len(r.Providers) == 0:
 		rep.fault(path, "needs hosts, or mx: true")
 	}
-	for i, host := range r.Hosts {
+	r.checkSource(rep, path)
+	r.checkProviders(rep, path)
+	if r.MX && r.Auth != (credentials{}) && r.Auth.compose().Validate() == nil {
+		rep.fault(path+".auth", "credentials are for hosts, not for mx")
+		return
+	}
+	r.each(path, func(p *provider, path string) { p.check(rep, path) })
+}
+
+// check looks at the hosts, and at what is said to them.
+func (p *provider) check(rep *report, path string) {
+	for i, host := range p.Hosts {
 		if _, err := outbound.ParseHost(host); err != nil {
 			rep.fault(fmt.Sprintf("%s.hosts[%d]", path, i), "%q: %s", host, err)
 		}
@@ -81,20 +98,20 @@ func (r *route) check(rep *report, path string) {
 	for _, n := range []struct {
 		key   string
 		value int
-	}{{"connections", r.Connections}, {"messages_per_connection", r.MessagesPerConnection}} {
+	}{{"connections", p.Connections}, {"messages_per_connection", p.MessagesPerConnection}} {
 		if n.value < 0 {
 			rep.fault(path+"."+n.key, "%d is less than 1", n.value)
 		}
 	}
-	r.checkSource(rep, path)
-	if r.Auth != (credentials{}) {
-		r.checkAuth(rep, path)
+	p.checkHeader(rep, path)
+	if p.Auth != (credentials{}) {
+		p.checkAuth(rep, path)
 	}
 }
 
 // checkAuth looks at the credentials, and whether they are safe on their way.
-func (r *route) checkAuth(rep *report, path string) {
-	invalid := flatten(r.Auth.compose().Validate())
+func (p *provider) checkAuth(rep *report, path string) {
+	invalid := flatten(p.Auth.compose().Validate())
 	for _, err := range invalid {
 		for _, err := range flatten(err) {
 			rep.fault(path+".auth", "%s", err)
@@ -102,11 +119,9 @@ func (r *route) checkAuth(rep *report, path string) {
 	}
 	switch {
 	case len(invalid) > 0:
-	case r.MX:
-		rep.fault(path+".auth", "credentials are for hosts, not for mx")
-	case r.Auth.Password == "" && r.Auth.OAuth2 == nil:
+	case p.Auth.Password == "" && p.Auth.OAuth2 == nil:
 		rep.fault(path+".auth", "needs a user and a password, or oauth2")
-	case !r.level().Proves() && !r.Auth.Plain && r.leaves():
+	case !p.level().Proves() && !p.Auth.Plain && p.leaves():
 		rep.fault(path+".tls", "credentials are sent over verified TLS only: set tls: verify, or plain: true in auth to send them all the same")
 	}
 }

@@ -95,14 +95,19 @@ func (f *file) listening() []netip.AddrPort {
 	return all
 }
 
-func (r *route) compose() outbound.Route {
+// compose gives the route as it goes to a provider of its.
+func (r *route) compose(p *provider) outbound.Route {
 	composed := outbound.Route{
-		Name: r.Name, MX: r.MX, Hosts: r.Hosts, TLS: r.level(), Fingerprints: r.Fingerprints,
-		Connections: r.Connections, MessagesPerConnection: r.MessagesPerConnection,
+		Name: r.Name, MX: r.MX, Hosts: p.Hosts, TLS: p.level(), Fingerprints: p.Fingerprints,
+		Connections: p.Connections, MessagesPerConnection: p.MessagesPerConnection,
+		Rates: p.Rates, Header: outbound.HeaderProfile(p.Header), Fallback: r.Fallback, SOCKS5: r.SOCKS5,
 	}
-	if r.Auth != (credentials{}) {
-		composed.Auth = r.Auth.compose()
-		composed.PlainAuth = r.Auth.Plain
+	if p.Auth != (credentials{}) {
+		composed.Auth = p.Auth.compose()
+		composed.PlainAuth = p.Auth.Plain
+	}
+	if len(r.Source) == 1 {
+		r.Source[0].apply(&composed)
 	}
 	return composed
 }
@@ -119,13 +124,13 @@ func (a *credentials) compose() *outbound.Credentials {
 	return c
 }
 
-// level is the route's TLS level. Credentials are for the host that the certificate names
+// level is the TLS level. Credentials are for the host that the certificate names
 // and nobody else, unless the route says that it does not matter or the host is this one.
-func (r *route) level() outbound.TLSLevel {
+func (p *provider) level() outbound.TLSLevel {
 	switch {
-	case r.TLS != nil:
-		return *r.TLS
-	case r.Auth != (credentials{}) && !r.Auth.Plain && r.leaves():
+	case p.TLS != nil:
+		return *p.TLS
+	case p.Auth != (credentials{}) && !p.Auth.Plain && p.leaves():
 		return outbound.TLSVerify
 	}
 	return outbound.TLSMay

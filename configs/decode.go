@@ -145,19 +145,21 @@ func (d *decoder) mapping(path string, n ast.Node, into reflect.Value) {
 		case seen[name]:
 			d.at(position(pair), "%s stands here a second time", path+name)
 		default:
-			d.value(path+name, pair.Value, into.Field(index))
+			d.value(path+name, pair.Value, into.FieldByIndex(index))
 		}
 		seen[name] = true
 	}
 }
 
-// keysOf gives the keys that a struct has, and the fields they are for.
-func keysOf(t reflect.Type) (fields map[string]int, names []string) {
-	fields = make(map[string]int)
-	for i := range t.NumField() {
-		name := t.Field(i).Tag.Get("yaml")
-		fields[name] = i
-		names = append(names, name)
+// keysOf gives the keys that a struct has, those of embedded ones included, and the fields they
+// are for.
+func keysOf(t reflect.Type) (fields map[string][]int, names []string) {
+	fields = make(map[string][]int)
+	for _, f := range reflect.VisibleFields(t) {
+		if name := f.Tag.Get("yaml"); name != "" {
+			fields[name] = f.Index
+			names = append(names, name)
+		}
 	}
 	return fields, names
 }

@@ -1,9 +1,6 @@
 package configs
 
-import (
-	"postrider/outbound"
-	"postrider/relay"
-)
+import "postrider/relay"
 
 // file is the configuration file, key for key.
 type file struct {
@@ -30,18 +27,14 @@ type dns struct {
 }
 
 type route struct {
-	Name                  string             `yaml:"name"`
-	When                  string             `yaml:"when"`
-	MX                    bool               `yaml:"mx"`
-	Preset                string             `yaml:"preset"`
-	Hosts                 []string           `yaml:"hosts"`
-	TLS                   *outbound.TLSLevel `yaml:"tls"`
-	Fingerprints          []string           `yaml:"fingerprints"`
-	Auth                  credentials        `yaml:"auth"`
-	Connections           int                `yaml:"connections"`
-	MessagesPerConnection int                `yaml:"messages_per_connection"`
-	Source                []source           `yaml:"source"`
-	SOCKS5                string             `yaml:"socks5"`
+	Name string `yaml:"name"`
+	When string `yaml:"when"`
+	MX   bool   `yaml:"mx"`
+	provider
+	Providers []share  `yaml:"providers"`
+	Fallback  []string `yaml:"fallback"`
+	Source    []source `yaml:"source"`
+	SOCKS5    string   `yaml:"socks5"`
 }
 
 type credentials struct {

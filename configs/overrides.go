@@ -99,7 +99,7 @@ func (o *Overrides) applyRelay(f *file, r *report) {
 		return
 	}
 	r.forget("routes")
-	relay := route{Name: "relay", Hosts: o.RelayHost}
+	relay := route{Name: "relay", provider: provider{Hosts: o.RelayHost}}
 	for i, host := range o.RelayHost {
 		if _, err := outbound.ParseHost(host); err != nil {
 			r.flag(fmt.Sprintf("routes[0].hosts[%d]", i), "--relay-host %s: %s", host, err)

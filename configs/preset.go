@@ -6,41 +6,48 @@ import (
 	"postrider/outbound"
 )
 
-// applyPresets fills in what routes leave open and their presets know.
+// applyPresets fills in what routes and their providers leave open and their presets know.
 func (f *file) applyPresets(r *report) {
 	for i := range f.Routes {
 		route, path := &f.Routes[i], fmt.Sprintf("routes[%d]", i)
-		if route.Preset == "" {
+		for k := range route.Providers {
+			route.Providers[k].inherit(&route.provider)
+		}
+		if route.MX && route.Preset != "" {
+			r.fault(path, "has both mx and a preset, which is for the hosts of a provider")
 			continue
 		}
-		p, ok := outbound.PresetOf(route.Preset)
-		switch {
-		case !ok:
-			oneOf(r, path+".preset", route.Preset, outbound.PresetNames()...)
-		case route.MX:
-			r.fault(path, "has both mx and a preset, which is for the hosts of a provider")
-		case len(route.Hosts) == 0 && len(p.Hosts) == 0:
-			r.cannotRead(path+".preset", "%s has hosts of its own for each region: add hosts: [%q]", p.Name, p.Region)
-		}
-		if ok {
-			route.apply(p)
-		}
+		route.each(path, func(p *provider, path string) { p.applyPreset(r, path) })
 	}
 }
 
-// apply fills in what the route leaves open.
-func (r *route) apply(p outbound.Preset) {
-	if len(r.Hosts) == 0 && !r.MX {
-		r.Hosts = p.Hosts
+// applyPreset fills in what the provider leaves open.
+func (p *provider) applyPreset(r *report, path string) {
+	if p.Preset == "" {
+		return
 	}
-	if r.TLS == nil {
-		r.TLS = &p.TLS
+	known, ok := outbound.PresetOf(p.Preset)
+	switch {
+	case !ok:
+		oneOf(r, path+".preset", p.Preset, outbound.PresetNames()...)
+		return
+	case len(p.Hosts) == 0 && len(known.Hosts) == 0:
+		r.cannotRead(path+".preset", "%s has hosts of its own for each region: add hosts: [%q]", known.Name, known.Region)
+	case len(p.Hosts) == 0:
+		p.Hosts = known.Hosts
 	}
-	setDefault(&r.Connections, p.Connections)
-	setDefault(&r.MessagesPerConnection, p.MessagesPerConnection)
-	if r.Auth != (credentials{}) {
-		setDefault(&r.Auth.User, p.User)
-		setDefault(&r.Auth.Mechanism, p.Mechanism)
+	if p.TLS == nil {
+		p.TLS = &known.TLS
+	}
+	if p.Rates == nil {
+		p.Rates = known.Rates
+	}
+	setDefault(&p.Connections, known.Connections)
+	setDefault(&p.MessagesPerConnection, known.MessagesPerConnection)
+	p.Header.inherit((*profile)(&known.Header))
+	if p.Auth != (credentials{}) {
+		setDefault(&p.Auth.User, known.User)
+		setDefault(&p.Auth.Mechanism, known.Mechanism)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"postrider/relay"
 )
 
 // reference decodes the reference example.
@@ -35,8 +37,8 @@ func TestReferenceIsComplete(t *testing.T) {
 		shown = append(shown, withoutIndices(path))
 	}
 	for _, path := range keyPaths("", reflect.TypeFor[file]()) {
-		if strings.HasPrefix(path, "listen.limits.") {
-			continue // they are those of limits
+		if strings.HasPrefix(path, "listen.limits.") || strings.HasPrefix(path, "routes.providers.") {
+			continue // they are those of limits, and of routes
 		}
 		if !slices.Contains(shown, path) {
 			t.Errorf("%s is not in examples/reference.yaml", path)
@@ -61,11 +63,15 @@ func keyPaths(path string, of reflect.Type) []string {
 	if of.Kind() == reflect.Slice {
 		of = of.Elem()
 	}
-	if of.Kind() != reflect.Struct || of == reflect.TypeFor[network]() || of == reflect.TypeFor[rate]() {
+	if of.Kind() != reflect.Struct || of == reflect.TypeFor[network]() || of == reflect.TypeFor[rate]() || of == reflect.TypeFor[relay.Rate]() {
 		return []string{path}
 	}
 	var paths []string
 	for i := range of.NumField() {
+		if of.Field(i).Anonymous {
+			paths = append(paths, keyPaths(path, of.Field(i).Type)...)
+			continue
+		}
 		name := of.Field(i).Tag.Get("yaml")
 		if path != "" {
 			name = path + "." + name

@@ -23,25 +23,29 @@ func (s *source) name(r *route) string { return r.Name + "@" + s.Address }
 // have nothing to do with the others'. A single one is the route itself, so that queued mail stays
 // where it is when the source is given.
 func (r *route) composeWays() ([]outbound.Route, []policy.Way) {
-	composed := r.compose()
-	composed.SOCKS5 = r.SOCKS5
-	if len(r.Source) == 0 {
+	if len(r.Providers) > 0 {
+		return r.composeProviders()
+	}
+	composed := r.compose(&r.provider)
+	if len(r.Source) <= 1 {
 		return []outbound.Route{composed}, nil
 	}
 	var routes []outbound.Route
 	var ways []policy.Way
 	for i := range r.Source {
-		s := &r.Source[i]
-		one := composed
-		one.Source, _ = netip.ParseAddr(s.Address)
-		one.Hostname = s.Hostname
-		if len(r.Source) > 1 {
-			one.Name = s.name(r)
-			ways = append(ways, policy.Way{Name: one.Name, Weight: s.Weight})
-		}
+		s, one := &r.Source[i], composed
+		one.Name = s.name(r)
+		s.apply(&one)
+		ways = append(ways, policy.Way{Name: one.Name, Weight: s.Weight})
 		routes = append(routes, one)
 	}
 	return routes, ways
+}
+
+// apply makes the route's connections come from the source.
+func (s *source) apply(r *outbound.Route) {
+	r.Source, _ = netip.ParseAddr(s.Address)
+	r.Hostname = s.Hostname
 }
 
 // checkSource looks at where the route's connections come from.

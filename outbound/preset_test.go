@@ -38,7 +38,7 @@ func TestPresets(t *testing.T) {
 		if p.Mechanism == "xoauth2" {
 			cred.Password, cred.OAuth = "", &outbound.OAuth{Provider: "microsoft", Tenant: "t", ClientID: "c", ClientSecret: "s"}
 		}
-		r := outbound.Route{Name: name, Hosts: hosts, TLS: p.TLS, Auth: cred, Connections: p.Connections, MessagesPerConnection: p.MessagesPerConnection}
+		r := outbound.Route{Name: name, Hosts: hosts, TLS: p.TLS, Auth: cred, Connections: p.Connections, MessagesPerConnection: p.MessagesPerConnection, Rates: p.Rates, Header: p.Header}
 		if err := r.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

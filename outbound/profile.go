@@ -15,8 +15,8 @@ import (
 // the attempt: what is queued stays as it is. What a signature covers is never touched, so that
 // what is sent verifies.
 type HeaderProfile struct {
-	// Add are fields as "Name: value". A message that has the field after the removals keeps its
-	// own.
+	// Add are fields as "Name: value", several of a name if need be. A message that has the field
+	// after the removals keeps its own.
 	Add []string
 	// Remove are names of fields; one that ends in * stands for all that begin so.
 	Remove []string
