@@ -26,6 +26,7 @@ type listen struct {
 	Discard       []string  `yaml:"discard"`
 	ProxyProtocol []network `yaml:"proxy_protocol"`
 	XClient       []network `yaml:"xclient"`
+	MTPriority    []network `yaml:"mt_priority"`
 	Limits        limits    `yaml:"limits"`
 }
 
@@ -34,7 +35,10 @@ type listenTLS struct {
 	Key          path          `yaml:"key"`
 	Certificates []certificate `yaml:"certificates"`
 	ClientCA     path          `yaml:"client_ca"`
-	Mode         string        `yaml:"mode"`
+	// ClientSubjects are whom certificates of the authorities in ClientCA identify: names or
+	// distinguished names, all where there are none.
+	ClientSubjects []string `yaml:"client_subjects"`
+	Mode           string   `yaml:"mode"`
 }
 
 type certificate struct {
@@ -77,9 +81,9 @@ func (f *file) composeListeners(c *Config) {
 func (l *listen) compose() inbound.Listener {
 	return inbound.Listener{
 		Name: l.Name, Address: l.Address, Auth: inbound.AuthMode(l.Auth), AuthInsecure: inbound.AuthInsecure(l.AuthInsecure), Profile: inbound.Profile(l.Profile),
-		TLS:    inbound.TLSOptions{Certificates: l.TLS.pairs(), ClientCA: string(l.TLS.ClientCA), Mode: inbound.TLSMode(l.TLS.Mode)},
+		TLS:    inbound.TLSOptions{Certificates: l.TLS.pairs(), ClientCA: string(l.TLS.ClientCA), ClientSubjects: l.TLS.ClientSubjects, Mode: inbound.TLSMode(l.TLS.Mode)},
 		Strict: l.Strict, Submission: l.Submission, HideClient: l.HideClient, Discard: l.Discard,
-		ProxyProtocol: prefixes(l.ProxyProtocol), XClient: prefixes(l.XClient), Limits: l.Limits.compose(),
+		ProxyProtocol: prefixes(l.ProxyProtocol), XClient: prefixes(l.XClient), MTPriority: prefixes(l.MTPriority), Limits: l.Limits.compose(),
 	}
 }
 
@@ -149,6 +153,8 @@ func (l *listen) checkSessions(r *report, path string) {
 			r.fault(fmt.Sprintf("%s.discard[%d]", path, i), "%q is not %s", keyword, list(inbound.Keywords()))
 		}
 	}
+	l.checkProxies(r, path+".proxy_protocol", l.ProxyProtocol)
+	l.checkProxies(r, path+".xclient", l.XClient)
 	l.Limits.check(r, path+".limits", 0)
 	if l.Limits.Hops != 0 {
 		r.fault(path+".limits.hops", "is for the whole relay: set it in limits")
@@ -161,9 +167,29 @@ func (l *listen) checkSessions(r *report, path string) {
 	}
 }
 
+// checkProxies wants none of those who speak for clients to be allowed to relay by itself: what
+// such a host passes on without saying whose it is would be taken for its own mail.
+func (l *listen) checkProxies(r *report, path string, proxies []network) {
+	for i, p := range proxies {
+		for _, a := range l.Allow {
+			if p.IsValid() && a.IsValid() && p.Overlaps(a.Prefix) {
+				r.fault(fmt.Sprintf("%s[%d]", path, i), "%s overlaps %s in allow: whatever it passes on without its client's address could be relayed", p, a)
+			}
+		}
+	}
+}
+
 func (t *listenTLS) check(r *report, path string) {
 	if t.Mode != "" {
 		oneOf(r, path+".mode", t.Mode, "starttls", "implicit")
+	}
+	if len(t.ClientSubjects) > 0 && t.ClientCA == "" {
+		r.fault(path+".client_subjects", "needs client_ca: whose certificates they stand in")
+	}
+	for i, name := range t.ClientSubjects {
+		if name == "" {
+			r.fault(fmt.Sprintf("%s.client_subjects[%d]", path, i), "a name is needed")
+		}
 	}
 	if t.Mode == "" && t.ClientCA == "" && *t.own() == (certificate{}) && len(t.Certificates) == 0 {
 		return

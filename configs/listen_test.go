@@ -20,14 +20,16 @@ limits: {rate_per_client: 1000/1h, connections_per_user: 7, data_total: 30m}
 listen:
   - name: submission
     address: ":587"
-    tls: {cert: tls/cert.pem, key: tls/key.pem, certificates: [{cert: tls/other.pem, key: tls/other.key}], client_ca: tls/clients.pem}
+    tls: {cert: tls/cert.pem, key: tls/key.pem, certificates: [{cert: tls/other.pem, key: tls/other.key}], client_ca: tls/clients.pem, client_subjects: [printer]}
     profile: legacy
     submission: true
     strict: true
     hide_client: true
     discard: [chunking]
     proxy_protocol: [192.0.2.0/24, "2001:db8::1"]
+    allow: [203.0.113.0/24]
     xclient: [192.0.2.1]
+    mt_priority: [203.0.113.0/25]
     limits: {message_size: 1MB, recipient_rate_per_sender: 10/1m, rate_per_client: off}
 `
 
@@ -43,11 +45,12 @@ func TestListeners(t *testing.T) {
 		Name: "submission", Address: ":587", Profile: inbound.ProfileLegacy, Submission: true, Strict: true, HideClient: true,
 		TLS: inbound.TLSOptions{
 			Certificates: []inbound.Certificate{{CertFile: in("tls/cert.pem"), KeyFile: in("tls/key.pem")}, {CertFile: in("tls/other.pem"), KeyFile: in("tls/other.key")}},
-			ClientCA:     in("tls/clients.pem"),
+			ClientCA:     in("tls/clients.pem"), ClientSubjects: []string{"printer"},
 		},
 		Discard:       []string{"chunking"},
 		ProxyProtocol: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")},
 		XClient:       []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")},
+		MTPriority:    []netip.Prefix{netip.MustParsePrefix("203.0.113.0/25")},
 		Limits:        inbound.Limits{MessageSize: 1_000_000, RecipientRatePerSender: auth.Rate{N: 10, Per: time.Minute}, RatePerClient: auth.Rate{N: -1}},
 	}
 	if got := c.Inbound.Listeners[0]; !reflect.DeepEqual(got, want) {
@@ -72,6 +75,11 @@ func TestListenerFaults(t *testing.T) {
 		{"message_size: 1MB", "command_length: 100", "100 is not from 512 to 16384"},
 		{"data_total: 30m", "data_rate: 0", "must be more than 0"},
 		{"proxy_protocol: [192.0.2.0/24", "proxy_protocol: [192.0.2.0/99", "192.0.2.0/99"},
+		{"allow: [203.0.113.0/24]", "allow: [203.0.113.0/24, 192.0.0.0/16]", "postrider.yaml:13:22: listen[0].proxy_protocol[0]: 192.0.2.0/24 overlaps 192.0.0.0/16 in allow"},
+		{"allow: [203.0.113.0/24]", "allow: ['::/0']", "postrider.yaml:13:36: listen[0].proxy_protocol[1]: 2001:db8::1"},
+		{"xclient: [192.0.2.1]", "xclient: [203.0.113.9]", "postrider.yaml:15:15: listen[0].xclient[0]: 203.0.113.9"},
+		{"client_subjects: [printer]", "client_subjects: [printer, '']", "client_subjects[1]: a name is needed"},
+		{"client_ca: tls/clients.pem, ", "", "client_subjects: needs client_ca"},
 		{"client_ca: tls/clients.pem", "client_ca: tls/key.pem", "has no certificate"},
 		{"key: tls/other.key", "key: tls/none.key", "tls/none.key"},
 		{", key: tls/other.key", "", "a PEM file is needed"},
@@ -95,7 +103,7 @@ func TestExamplesBegin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := configs.Load(write(t, filepath.Join(household(t), "reference.yaml"), string(text)), configs.Overrides{LookupEnv: env("CORP_PASSWORD", "x", "M365_SECRET", "y", "LDAP_PASSWORD", "l", "AUTH_TOKEN", "a", "SES_PASSWORD", "s", "MAILGUN_PASSWORD", "m", "ADMIN_TOKEN", "0123456789abcdef")})
+	c, err := configs.Load(write(t, filepath.Join(household(t), "reference.yaml"), string(text)), configs.Overrides{LookupEnv: env("CORP_PASSWORD", "x", "M365_SECRET", "y", "LDAP_PASSWORD", "l", "AUTH_TOKEN", "a", "ADMIN_TOKEN", "0123456789abcdef")})
 	if err != nil {
 		t.Fatal(err)
 	}

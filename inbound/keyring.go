@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"postrider/inbound/auth"
 	"postrider/relay"
 )
 
@@ -31,7 +32,10 @@ type TLSOptions struct {
 	Certificates []Certificate
 	// ClientCA has the authorities whose certificates identify clients, "" for none.
 	ClientCA string
-	Mode     TLSMode
+	// ClientSubjects are whom those certificates identify: the name in a certificate, or its
+	// whole distinguished name (RFC 4514). All where there are none.
+	ClientSubjects []string
+	Mode           TLSMode
 }
 
 // Certificate names a certificate chain and its key.
@@ -69,6 +73,9 @@ func newKeyring(o TLSOptions) (*keyring, error) {
 	case TLSStartTLS, TLSImplicit:
 	default:
 		return nil, fmt.Errorf("TLS mode %q: must be none, starttls or implicit", o.Mode)
+	}
+	if len(o.ClientSubjects) > 0 && o.ClientCA == "" {
+		return nil, errors.New("subjects of clients need the authorities of their certificates")
 	}
 	if len(o.Certificates) == 0 {
 		return nil, fmt.Errorf("TLS mode %s needs a certificate and a key", o.mode())
@@ -196,8 +203,7 @@ func (k *keyring) reload() error {
 	return k.load()
 }
 
-// identify gives the name in a client's certificate, "" if there is none that we can trust:
-// the subject's common name, else the first mail address, else the first host name.
+// identify gives the name in a client's certificate, "" if there is none that we can trust.
 func (k *keyring) identify(chain []*x509.Certificate) string {
 	k.mu.Lock()
 	clients := k.clients
@@ -216,10 +222,25 @@ func (k *keyring) identify(chain []*x509.Certificate) string {
 	if err != nil {
 		return ""
 	}
-	for _, name := range slices.Concat([]string{leaf.Subject.CommonName}, leaf.EmailAddresses, leaf.DNSNames) {
-		if name != "" {
-			return name
+	name := nameIn(leaf)
+	allowed := k.options.ClientSubjects
+	if len(allowed) > 0 && !slices.Contains(allowed, name) && !slices.Contains(allowed, leaf.Subject.String()) {
+		return ""
+	}
+	return name
+}
+
+// nameIn is the subject's common name, else the first mail address, else the first host
+// name. One that no user may have is none: it will be in logs and rules.
+func nameIn(c *x509.Certificate) string {
+	for _, name := range slices.Concat([]string{c.Subject.CommonName}, c.EmailAddresses, c.DNSNames) {
+		if name == "" {
+			continue
 		}
+		if !auth.IsName(name) {
+			return ""
+		}
+		return name
 	}
 	return ""
 }

@@ -102,6 +102,7 @@ func TestClientCertificates(t *testing.T) {
 	h := newHouse(t)
 	h.options.Listeners[0].TLS = inbound.TLSOptions{
 		Certificates: []inbound.Certificate{ours.issue("localhost", "", "localhost")}, ClientCA: ours.file(), Mode: inbound.TLSStartTLS,
+		ClientSubjects: []string{"printer 7", "app.example", "CN=whole name"},
 	}
 	h.options.Listeners[0].Auth = inbound.AuthRequired
 	h.options.Users.File = usersFile(t)
@@ -113,8 +114,11 @@ func TestClientCertificates(t *testing.T) {
 		user string
 	}{
 		{"common name", new(ours.issue("c1", "printer 7")), ours, "printer 7"},
+		{"distinguished name", new(ours.issue("c6", "whole name")), ours, "whole name"},
 		{"host name", new(ours.issue("c2", "", "app.example")), ours, "app.example"},
-		{"another authority's", new(theirs.issue("c3", "ann")), theirs, ""},
+		{"not among the subjects", new(ours.issue("c4", "printer 8")), ours, ""},
+		{"no name of a user", new(ours.issue("c5", "ann\r\nX: y", "app.example")), ours, ""},
+		{"another authority's", new(theirs.issue("c3", "printer 7")), theirs, ""},
 		{"none", nil, nil, ""},
 	} {
 		config := ours.trust("localhost")

@@ -2,6 +2,8 @@ package inbound_test
 
 import (
 	"net"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,4 +67,42 @@ func TestPortInUse(t *testing.T) {
 			t.Errorf("%q is not in %q", want, err)
 		}
 	}
+}
+
+// TestNewClosesFiles: a server that could not be made holds nothing.
+func TestNewClosesFiles(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	h := withUsers(t, inbound.AuthRequired)
+	h.receive()
+	working := h.options
+	if server, err := inbound.New(working); err != nil || !isOpen(t, h.options.Users.File) {
+		t.Fatalf("the users file is not held open while it is watched, which the test relies on: %v", err)
+	} else if err := server.Close(); err != nil || isOpen(t, h.options.Users.File) {
+		t.Errorf("a server that was not run leaves the users file open: %v", err)
+	}
+	h.options.Listeners = append(h.options.Listeners, inbound.Listener{Name: "second", Address: taken.Addr().String()})
+	if _, err := inbound.New(h.options); err == nil {
+		t.Fatal("no error")
+	}
+	if isOpen(t, h.options.Users.File) {
+		t.Error("New leaves the users file open")
+	}
+}
+
+// isOpen says whether one of the process's descriptors is of the file.
+func isOpen(t *testing.T, path string) bool {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		target, err := os.Readlink("/proc/self/fd/" + e.Name())
+		return err == nil && target == path
+	})
 }

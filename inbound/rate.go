@@ -3,103 +3,38 @@ package inbound
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
-	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"postrider/inbound/auth"
 	"postrider/relay"
 )
 
-// metersKept is how many meters are remembered for sure.
-const metersKept = 50_000
-
-// meters measure what clients, users and senders do. A meter is one moment, that at which
-// the bucket will have leaked empty: the algorithm is the generic cell rate algorithm. They are in
-// two generations: when the younger has metersKept, the older, of which nothing has been seen for
-// so many others, is forgotten.
-type meters struct {
-	now func() time.Time
-
-	mu         sync.Mutex
-	young, old map[meter]time.Time
-}
-
-// meter names what is measured. Of network and name one is set.
-type meter struct {
-	what    string
-	network netip.Prefix
-	name    string
-}
-
-// claim is one more on a meter, if its rate allows it.
-type claim struct {
-	meter  meter
-	rate   auth.Rate
-	reason relay.Reason
-}
-
-func newMeters(now func() time.Time) *meters {
-	return &meters{now: now, young: map[meter]time.Time{}, old: map[meter]time.Time{}}
-}
-
-// take makes all of the claims, or none and returns the one that there is no room for. For
-// those that are to be made later there must be room.
-func (m *meters) take(claims []claim, later ...claim) *claim {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := m.now()
-	for _, c := range slices.Concat(claims, later) {
-		if m.empty(c, now).Sub(now) > c.rate.Per {
-			return &c
-		}
+// account is who answers for what the session makes us remember. A network here is wider
+// than what one client is taken to own: who has one address may well have its neighbours.
+func (t *transaction) account() account {
+	client := t.s.origin.Client
+	switch user := t.s.origin.User; {
+	case user != "":
+		return account{user: user}
+	case !client.IsValid():
+		return account{}
 	}
-	m.spend(claims, now)
-	return nil
-}
-
-// makeLater makes claims that there was room for.
-func (m *meters) makeLater(claims []claim) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.spend(claims, m.now())
-}
-
-func (m *meters) spend(claims []claim, now time.Time) {
-	for _, c := range claims {
-		m.put(c.meter, m.empty(c, now))
+	bits := 24
+	if client.Is6() {
+		bits = 48
 	}
-}
-
-// empty is when the bucket would have leaked empty with the claim in it.
-func (m *meters) empty(c claim, now time.Time) time.Time {
-	at, ok := m.young[c.meter]
-	if !ok {
-		at = m.old[c.meter]
-	}
-	if at.Before(now) {
-		at = now
-	}
-	return at.Add(c.rate.Per / time.Duration(c.rate.N))
-}
-
-func (m *meters) put(key meter, at time.Time) {
-	if len(m.young) >= metersKept {
-		m.young, m.old = make(map[meter]time.Time), m.young
-	}
-	m.young[key] = at
+	network, _ := client.Prefix(bits) // an address that is valid has one
+	return account{network: network}
 }
 
 // claims are what a session's next message, or recipient, is measured as.
 func (t *transaction) claims(what string, client, user auth.Rate) []claim {
 	var claims []claim
 	if network := networkOf(t.s.origin.Client); client.N > 0 && network.IsValid() {
-		claims = append(claims, claim{meter{what: what + " of client", network: network}, client, relay.ReasonRatePerClient})
+		claims = append(claims, claim{meter{what: what + " of client", network: network}, client, relay.ReasonRatePerClient, t.account()})
 	}
 	if t.s.origin.User != "" && user.N > 0 {
-		claims = append(claims, claim{meter{what: what + " of user", name: t.s.origin.User}, user, relay.ReasonRatePerUser})
+		claims = append(claims, claim{meter{what: what + " of user", name: t.s.origin.User}, user, relay.ReasonRatePerUser, t.account()})
 	}
 	return claims
 }
@@ -111,7 +46,7 @@ func (t *transaction) ofSender(what string, rate auth.Rate) []claim {
 	if rate.N <= 0 || from.IsNull() {
 		return nil
 	}
-	return []claim{{meter{what: what + " of sender", name: strings.ToLower(from.String())}, rate, relay.ReasonRatePerSender}}
+	return []claim{{meter{what: what + " of sender", name: strings.ToLower(from.String())}, rate, relay.ReasonRatePerSender, t.account()}}
 }
 
 // meterSender measures an accepted recipient, and the message with its first one.

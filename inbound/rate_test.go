@@ -1,7 +1,6 @@
 package inbound
 
 import (
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,7 +11,7 @@ import (
 func TestMeters(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMeters(time.Now)
+		m := newMeters(time.Now, metersKept)
 		hourly := claim{meter: meter{name: "ann"}, rate: auth.Rate{N: 3, Per: time.Hour}}
 		want := func(step string, c *claim, ok bool) {
 			t.Helper()
@@ -42,25 +41,4 @@ func TestMeters(t *testing.T) {
 		}
 		want("not more than the rate", m.take([]claim{hourly}), false)
 	})
-}
-
-// TestMetersBound: however many there are, no more are remembered, and none is forgotten
-// before so many others have been seen.
-func TestMetersBound(t *testing.T) {
-	t.Parallel()
-	now := time.Unix(1000, 0)
-	m := newMeters(func() time.Time { return now })
-	once := func(name string) bool {
-		return m.take([]claim{{meter: meter{name: name}, rate: auth.Rate{N: 1, Per: time.Hour}}}) == nil
-	}
-	once("first")
-	for i := range 3 * metersKept {
-		once(fmt.Sprint(i))
-		if n := len(m.young) + len(m.old); n > 2*metersKept {
-			t.Fatalf("%d meters", n)
-		}
-		if i == metersKept-2 && once("first") {
-			t.Error("forgotten too early")
-		}
-	}
 }

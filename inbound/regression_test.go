@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"postrider/inbound"
@@ -76,6 +77,11 @@ func (p *onePipe) Addr() net.Addr { return &net.TCPAddr{} }
 
 // A client that does not read our last words holds up nobody's shutdown.
 func TestHangUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, hangUp)
+}
+
+func hangUp(t *testing.T) {
 	h := newHouse(t)
 	h.options.Grace = 100 * time.Millisecond
 	p := &onePipe{make(chan net.Conn), make(chan struct{})}
@@ -88,7 +94,7 @@ func TestHangUp(t *testing.T) {
 	buf := make([]byte, 100)
 	ours.Read(buf) // the greeting
 	io.WriteString(ours, "QUIT\r\n")
-	time.Sleep(100 * time.Millisecond)
+	synctest.Wait() // the session is about to say its last words
 	cancel()
 	select {
 	case <-ended:

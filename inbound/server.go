@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"postrider/inbound/auth"
@@ -21,6 +22,8 @@ type Server struct {
 	doors   []*door
 	// sessions are waited for by Run.
 	sessions sync.WaitGroup
+	// ran says that Run was called.
+	ran atomic.Bool
 	// ctx is that of all sessions. It outlives Run's by Grace.
 	ctx context.Context
 	end context.CancelFunc
@@ -31,16 +34,16 @@ type Server struct {
 // Close gives up a server that is not run.
 func New(options Options) (*Server, error) {
 	s, err := prepare(options)
-	if err != nil {
-		return nil, fmt.Errorf("inbound: %w", err)
+	if err == nil {
+		err = s.bind()
 	}
-	if err := s.bind(); err != nil {
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("inbound: %w", err), s.Close())
 	}
 	return s, nil
 }
 
-// prepare makes a server without doors.
+// prepare makes a server without doors. With an error it may be nil, or hold what is to be closed.
 func prepare(options Options) (*Server, error) {
 	if err := options.Validate(); err != nil {
 		return nil, err
@@ -49,7 +52,7 @@ func prepare(options Options) (*Server, error) {
 		return nil, errors.New("no receiver or no observer")
 	}
 	options = options.withDefaults()
-	s := &Server{options: options, roster: newRoster(options.Limits), meters: newMeters(options.Now)}
+	s := &Server{options: options, roster: newRoster(options.Limits), meters: newMeters(options.Now, metersKept)}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	return s, s.openUsers()
 }
@@ -103,6 +106,7 @@ func (s *Server) Reload() error {
 // and up to Grace for messages that are being received. It returns when the last session
 // has ended; nil is a clean stop. A server is run once.
 func (s *Server) Run(ctx context.Context) error {
+	s.ran.Store(true)
 	ended := make(chan error, len(s.doors))
 	for _, d := range s.doors {
 		go func() { ended <- d.serve() }()
@@ -113,15 +117,12 @@ func (s *Server) Run(ctx context.Context) error {
 	case err := <-ended:
 		failed = append(failed, fmt.Errorf("inbound: a listener ended: %w", err))
 	}
-	s.Close()
+	s.closeDoors() // a door that does not close well is closed all the same
 	for range len(s.doors) - len(failed) {
 		<-ended
 	}
 	s.drain()
-	if s.users != nil {
-		failed = append(failed, s.users.Close())
-	}
-	return errors.Join(failed...)
+	return errors.Join(append(failed, s.closeUsers())...)
 }
 
 // drain ends all sessions. No new ones can begin any more.
@@ -144,8 +145,28 @@ func (s *Server) drain() {
 	s.end()
 }
 
-// Close stops listening. Run does it too; a second time does nothing.
+// Close stops listening, and gives up what a server that was not run holds. Run does it too;
+// a second time does nothing.
 func (s *Server) Close() error {
+	if s == nil {
+		return nil
+	}
+	err := s.closeDoors()
+	if s.ran.Load() {
+		return err // sessions may still ask about users
+	}
+	s.end()
+	return errors.Join(err, s.closeUsers())
+}
+
+func (s *Server) closeUsers() error {
+	if s.users == nil {
+		return nil
+	}
+	return s.users.Close()
+}
+
+func (s *Server) closeDoors() error {
 	var faults []error
 	for _, d := range s.doors {
 		if err := d.Close(); !errors.Is(err, net.ErrClosed) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"postrider/inbound/auth"
 	"postrider/relay"
 )
 
@@ -74,6 +75,7 @@ func tell(o *relay.Origin, name, value string) bool {
 		return !known || isName(value)
 	case "LOGIN":
 		o.User = value
+		return auth.IsName(value)
 	default:
 		return strings.Contains(" "+xclientNames+" ", " "+name+" ")
 	}

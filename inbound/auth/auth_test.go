@@ -268,7 +268,13 @@ func TestReload(t *testing.T) {
 		{"broken", func() { write(t, r.options.File, "ann") }, "ann", 1},
 		{"still broken", func() {}, "ann", 1},
 		{"gone", func() { os.Remove(r.options.File) }, "ann", 2},
-		{"another password", func() { write(t, r.options.File, "ann:"+cheap(t, "other")) }, "535 5.7.8", 2},
+		{"another password", func() {
+			write(t, r.options.File, "ann:"+cheap(t, "other"))
+			long := time.Now().Add(-time.Hour) // what comes where nothing was may not be whole yet
+			if err := os.Chtimes(r.options.File, long, long); err != nil {
+				t.Fatal(err)
+			}
+		}, "535 5.7.8", 2},
 		{"nobody", func() { write(t, r.options.File, "") }, "535 5.7.8", 2},
 	}
 	for _, step := range steps {
@@ -279,14 +285,28 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// A file that is being written in place is not read by halves.
+// A file that is being written in place is not read by halves, nor is one that is written
+// where there was none.
 func TestReloadInPlace(t *testing.T) {
 	t.Parallel()
+	t.Run("over another", func(t *testing.T) { t.Parallel(); reloadInPlace(t, false) })
+	t.Run("where there was none", func(t *testing.T) { t.Parallel(); reloadInPlace(t, true) })
+}
+
+func reloadInPlace(t *testing.T, missing bool) {
 	hash := cheap(t, "secret")
 	r := newRoom(t, "ann:"+hash)
 	now := time.Now()
 	r.options.Now = func() time.Time { return now }
 	r.open()
+	if missing {
+		if err := os.Remove(r.options.File); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.login("ann", "secret"); got != "ann" { // a look at the place where it was
+			t.Fatalf("without the file: got %s", got)
+		}
+	}
 	if err := os.WriteFile(r.options.File, []byte("bob:"+hash), 0o600); err != nil {
 		t.Fatal(err)
 	}

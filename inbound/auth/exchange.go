@@ -92,7 +92,7 @@ func Decode(line string) ([]byte, error) {
 
 // password decides about a name and a password.
 func (e *Exchange) password(ctx context.Context, name, password string) (*Identity, error) {
-	if !isName(name) || strings.ContainsRune(password, 0) {
+	if !IsName(name) || strings.ContainsRune(password, 0) {
 		return nil, errMalformed
 	}
 	e.user = name
@@ -103,9 +103,9 @@ func (e *Exchange) password(ctx context.Context, name, password string) (*Identi
 	return id, err
 }
 
-// isName says whether the text can be a user's name, whatever the backend: it will be in logs and
+// IsName says whether the text can be a user's name, whatever the backend: it will be in logs and
 // rules.
-func isName(text string) bool {
+func IsName(text string) bool {
 	return len(text) <= 255 && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
@@ -121,7 +121,7 @@ func (p *plain) next(ctx context.Context, response []byte) ([]byte, *Identity, e
 		return nil, nil, errMalformed
 	}
 	identity, name, password := parts[0], parts[1], parts[2]
-	if identity != "" && identity != name && isName(name) {
+	if identity != "" && identity != name && IsName(name) {
 		p.e.user = name
 		return nil, nil, fmt.Errorf("user %q wants to be %q: %w", name, identity, ErrCredentials)
 	}

@@ -14,8 +14,9 @@ import (
 )
 
 // settleTime is how long a file that was written in place must have been left alone before
-// it is read: editors write in pieces, and half a file has half the users. A file that was
-// put in the place of another one is whole, and is read at once.
+// it is read: editors write in pieces, and half a file has half the users. The same goes for
+// one that comes where there was none. A file that was put in the place of another one is
+// whole, and is read at once.
 const settleTime = time.Second
 
 // file is the backend of a users file. It is read again when it has changed; as long as it
@@ -35,6 +36,8 @@ type file struct {
 	// open so that a file in its place cannot be taken for it.
 	held *os.File
 	info os.FileInfo
+	// missing says that there was no file at the last look.
+	missing bool
 	// complaint is the fault that was reported, "" when all is well.
 	complaint string
 }
@@ -52,7 +55,7 @@ func (f *file) read() error {
 		return fmt.Errorf("users: %w", err)
 	}
 	f.held.Close() // nil the first time, which is well
-	f.held = opened
+	f.held, f.missing = opened, false
 	if f.info, err = opened.Stat(); err != nil {
 		return fmt.Errorf("users: %w", err)
 	}
@@ -80,7 +83,7 @@ func (f *file) table() *table {
 	info, err := os.Stat(f.path)
 	if err != nil {
 		f.complain(fmt.Errorf("users: %w", err))
-		f.info = nil
+		f.missing, f.info = true, nil
 		return f.t
 	}
 	if f.isKnown(info) || f.isBeingWritten(info) {
@@ -98,9 +101,11 @@ func (f *file) isKnown(info os.FileInfo) bool {
 	return f.info != nil && os.SameFile(f.info, info) && f.info.ModTime().Equal(info.ModTime()) && f.info.Size() == info.Size()
 }
 
+// isBeingWritten says whether the file may have been begun, or opened and cut short, just now.
 func (f *file) isBeingWritten(info os.FileInfo) bool {
 	age := f.now().Sub(info.ModTime())
-	return f.info != nil && os.SameFile(f.info, info) && age >= 0 && age < settleTime
+	inPlace := f.missing || f.info != nil && os.SameFile(f.info, info)
+	return inPlace && age >= 0 && age < settleTime
 }
 
 // complain reports a fault once.

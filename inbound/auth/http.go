@@ -162,7 +162,7 @@ func (a *answer) identity(user string) (id *Identity, err error) {
 	if a.Senders != nil { // an empty list is of nobody; only none at all is of anybody
 		id.Senders = append(nobody(), a.Senders...)
 	}
-	if !isName(id.User) {
+	if !IsName(id.User) {
 		return nil, fmt.Errorf("%q cannot be a user's name", id.User)
 	}
 	for _, s := range a.Senders {

@@ -29,7 +29,7 @@ func newSCRAMExchange(e *Exchange) *scramExchange {
 }
 
 func (s *scramExchange) lookUp(name string) (scram.StoredCredentials, error) {
-	if !isName(name) {
+	if !IsName(name) {
 		return scram.StoredCredentials{}, errMalformed
 	}
 	s.e.user = name
