@@ -74,6 +74,10 @@ type Delivery struct {
 	Held string
 	// HeldSince is when it was held; zero while it is not.
 	HeldSince time.Time
+	// Released says that an operator has released it: no route holds or discards it again.
+	Released bool
+	// Route is the name of the route that an operator has chosen; "" leaves that to the rules.
+	Route string
 	// Suspended is how long it has been held before. That does not count as age.
 	Suspended time.Duration
 	// message is at hand while a fresh delivery is handed over in memory.

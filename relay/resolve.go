@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -170,10 +171,15 @@ func (s *Scheduler) reroute(d Delivery, m *Message) bool {
 	to := make([]Routing, len(d.Recipients))
 	moved := false
 	for i, k := range d.Recipients {
-		routing, reply := s.o.Policy.Route(m, m.Envelope.Recipients[k])
+		rcpt := m.Envelope.Recipients[k]
+		rcpt.Route = cmp.Or(d.Route, rcpt.Route)
+		routing, reply := s.o.Policy.Route(m, rcpt)
 		if reply != nil {
 			s.settle(d, m, failAll(d, Reply{Code: 451, Enhanced: EnhancedCode{4, 3, 5}, Text: "No route: " + reply.Text}), 0)
 			return true
+		}
+		if d.Released {
+			routing = Routing{To: routing.To}
 		}
 		to[i] = routing
 		moved = moved || routing != Routing{To: d.To}
@@ -202,6 +208,9 @@ func (s *Scheduler) move(d Delivery, m *Message, to []Routing) {
 			index[routing] = k
 			next := d
 			next.To, next.Held, next.Due, next.Recipients, next.Claimed, next.message = routing.To, routing.Held, s.o.Now(), nil, false, nil
+			if next.Held != "" {
+				next.HeldSince = next.Due
+			}
 			then = append(then, next)
 		}
 		then[k].Recipients = append(then[k].Recipients, d.Recipients[i])

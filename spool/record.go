@@ -130,6 +130,7 @@ type messageRecord struct {
 	Priority   int8              `cbor:"16,keyasint,omitempty"`
 	Tags       []string          `cbor:"17,keyasint,omitempty"`
 	Trace      []verdictRecord   `cbor:"18,keyasint,omitempty"`
+	Encryption uint8             `cbor:"19,keyasint,omitempty"`
 }
 
 type recipientRecord struct {
@@ -137,6 +138,7 @@ type recipientRecord struct {
 	Domain   string `cbor:"2,keyasint,omitempty"`
 	Notify   uint8  `cbor:"3,keyasint,omitempty"`
 	Original string `cbor:"4,keyasint,omitempty"`
+	Route    string `cbor:"5,keyasint,omitempty"`
 }
 
 type verdictRecord struct {
@@ -169,12 +171,12 @@ func (c codec) encodeMessage(m *relay.Message, l layout) ([]byte, error) {
 		Listener: o.Listener, Client: client, Greeting: o.Greeting,
 		User: o.User, Protocol: o.Protocol, TLS: o.TLS,
 		Header: m.Header, Size: m.Size, Received: nanos(m.Received),
-		Priority: e.Priority, Tags: m.Tags,
+		Priority: e.Priority, Tags: m.Tags, Encryption: uint8(e.Encryption),
 	}
 	for i, to := range e.Recipients {
 		r.Recipients[i] = recipientRecord{
 			Local: to.Address.Local, Domain: to.Address.Domain,
-			Notify: uint8(to.Notify), Original: to.Original,
+			Notify: uint8(to.Notify), Original: to.Original, Route: to.Route,
 		}
 	}
 	for _, v := range m.Trace {
@@ -210,6 +212,7 @@ func (c codec) decodeMessage(id relay.ID, value []byte) (*relay.Message, layout,
 			EightBit:   r.Extensions&extensionEightBit != 0,
 			RequireTLS: r.Extensions&extensionRequireTLS != 0, TLSOptional: r.Extensions&extensionTLSOptional != 0,
 			Return: relay.Return(r.Return), EnvelopeID: r.EnvelopeID, Priority: r.Priority,
+			Encryption: relay.Encryption(r.Encryption),
 		},
 		Origin: relay.Origin{
 			Listener: r.Listener, Client: client, Greeting: r.Greeting,
@@ -225,6 +228,7 @@ func (c codec) decodeMessage(id relay.ID, value []byte) (*relay.Message, layout,
 			Address:  relay.Address{Local: to.Local, Domain: to.Domain},
 			Notify:   relay.Notify(to.Notify),
 			Original: to.Original,
+			Route:    to.Route,
 		}
 	}
 	for _, v := range r.Trace {
@@ -254,18 +258,20 @@ type deliveryRecord struct {
 	Held       string `cbor:"9,keyasint,omitempty"`
 	HeldSince  int64  `cbor:"10,keyasint,omitempty"`
 	Suspended  int64  `cbor:"11,keyasint,omitempty"`
+	Route      string `cbor:"12,keyasint,omitempty"`
 }
 
 // The bits of deliveryRecord.Flags.
 const (
 	flagSole = 1 << iota
 	flagWarned
+	flagReleased
 )
 
 func (c codec) encodeDelivery(d relay.Delivery) ([]byte, error) {
 	r := deliveryRecord{
 		Recipients: d.Recipients,
-		Flags:      bit(d.Sole, flagSole) | bit(d.Warned, flagWarned),
+		Flags:      bit(d.Sole, flagSole) | bit(d.Warned, flagWarned) | bit(d.Released, flagReleased),
 		Attempts:   d.Attempts,
 		Code:       d.Last.Code,
 		Text:       d.Last.Text,
@@ -273,6 +279,7 @@ func (c codec) encodeDelivery(d relay.Delivery) ([]byte, error) {
 		Priority:   d.Priority,
 		Held:       d.Held,
 		Suspended:  int64(d.Suspended),
+		Route:      d.Route,
 	}
 	if !d.HeldSince.IsZero() {
 		r.HeldSince = nanos(d.HeldSince)
@@ -303,6 +310,8 @@ func (c codec) decodeDelivery(p place, value []byte) (relay.Delivery, error) {
 		Priority:   r.Priority,
 		Held:       r.Held,
 		Suspended:  time.Duration(r.Suspended),
+		Released:   r.Flags&flagReleased != 0,
+		Route:      r.Route,
 	}
 	if r.HeldSince != 0 {
 		d.HeldSince = fromNanos(r.HeldSince)

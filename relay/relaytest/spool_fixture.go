@@ -55,6 +55,7 @@ func (t *spoolTest) message(body []byte, recipients int) *relay.Message {
 			Sender:   relay.Address{Local: "sender", Domain: "example.com"},
 			SMTPUTF8: true, EightBit: true, RequireTLS: true, TLSOptional: true,
 			Return: relay.ReturnHeaders, EnvelopeID: "env=1", Priority: -9,
+			Encryption: relay.EncryptionVerified,
 		},
 		Origin: relay.Origin{
 			Listener: "local", Client: netip.MustParseAddr("2001:db8::1"), Greeting: "client.example",
@@ -71,6 +72,7 @@ func (t *spoolTest) message(body []byte, recipients int) *relay.Message {
 		m.Envelope.Recipients = append(m.Envelope.Recipients, relay.Recipient{
 			Address: relay.Address{Local: fmt.Sprintf("r%d", i), Domain: "example.net"},
 			Notify:  relay.NotifyFailure | relay.NotifyDelay, Original: "rfc822;original@example.net",
+			Route: "partners",
 		})
 	}
 	return m

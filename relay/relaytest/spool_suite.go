@@ -74,6 +74,7 @@ func testCommit(t *spoolTest) {
 	m := t.message(body, 2)
 	a, b := t.delivery(m, 0, alpha, t.t0), t.delivery(m, 1, smart, t.t0.Add(time.Hour))
 	b.Attempts, b.Warned, b.Priority = 3, true, 9
+	b.Released, b.Route, b.Suspended = true, "partners", time.Hour
 	b.Last = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 7, 1}, Text: "grey \xff listed", Class: relay.ClassGreylisting}
 	t.store(m, body, a, b)
 	t.wantMessage(m, body)
