@@ -68,6 +68,13 @@ func (d *duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// ParseDuration reads a time span as the configuration has it, such as 90s, 4h or 5d.
+func ParseDuration(text string) (time.Duration, error) {
+	var d duration
+	err := d.UnmarshalText([]byte(text))
+	return time.Duration(d), err
+}
+
 // network is a network such as 192.0.2.0/24, or a single address.
 type network struct{ netip.Prefix }
 

@@ -25,6 +25,11 @@ type Record struct {
 	Text string
 }
 
+// NewRecord is the record of a key.
+func NewRecord(domain, selector string, private crypto.Signer) Record {
+	return newRecord(selector+"._domainkey."+domain, private)
+}
+
 func newRecord(name string, private crypto.Signer) Record {
 	return Record{Name: name, Text: "v=DKIM1; k=" + string(kindOf(private)) + "; p=" + base64.StdEncoding.EncodeToString(publicBytes(private.Public()))}
 }

@@ -20,10 +20,16 @@ func (s dkimSigner) Sign(ctx context.Context, m *relay.Message, body io.Reader) 
 }
 
 // signers is empty where no key is configured, so that no message is looked at for nothing.
-func signers(o dkim.Options) ([]relay.Signer, error) {
+func signers(o dkim.Options, observer relay.Observer) ([]relay.Signer, error) {
 	if len(o.Keys) == 0 {
 		return nil, nil
 	}
+	o.Fault = func(err error) {
+		observer.Faulted(relay.Fault{Doing: "read the DKIM keys again", Err: err})
+	}
 	s, err := dkim.New(o)
-	return []relay.Signer{dkimSigner{s}}, err
+	if err != nil {
+		return nil, err
+	}
+	return []relay.Signer{dkimSigner{s}}, nil
 }

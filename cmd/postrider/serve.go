@@ -112,7 +112,7 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	if err != nil {
 		return d, err
 	}
-	signers, err := signers(config.DKIM)
+	signers, err := signers(config.DKIM, observer)
 	if err != nil {
 		return d, err
 	}
