@@ -116,6 +116,7 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	if err != nil {
 		return d, err
 	}
+	config.Outbound.Diverted = logDiversions(log)
 	transport, err := outbound.New(config.Outbound)
 	if err != nil {
 		return d, err
