@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"time"
@@ -28,6 +29,15 @@ type conn struct {
 	// level is what is asked of the encryption, and tlsas are what TLSDANE goes by.
 	level TLSLevel
 	tlsas []tlsa
+	// base is the name that the TLSA records are of, "" where there are none, and published are
+	// the records as reports show them.
+	base      string
+	published []string
+	// chain and anchor are what was verified by the name of a domain, for which alone it is good.
+	chain  []*x509.Certificate
+	anchor *x509.CertPool
+	// report is what reports have to tell of the session's TLS.
+	report tlsFacts
 
 	// used says that there was a transaction before, and messages counts those that ended in
 	// the peer's reply to a whole message.

@@ -12,6 +12,9 @@ import (
 	"fmt"
 
 	"github.com/miekg/dns"
+
+	"postrider/outbound/tlsrpt"
+	"postrider/relay"
 )
 
 // The fields of a TLSA record that count for SMTP (RFC 7672 section 3.1).
@@ -69,17 +72,13 @@ func (c *conn) askDANE(ctx context.Context) error {
 	if c.route.MX && !c.route.dnssec {
 		return nil
 	}
-	secure, err := c.t.addressSecure(ctx, c.remote.name)
-	var found answer
-	if err == nil && secure {
-		name := fmt.Sprintf("_%d._tcp.%s", c.remote.addr.Port(), c.remote.name)
-		found, err = c.t.resolver.lookup(ctx, question{name, dns.TypeTLSA})
-	}
+	base, found, err := c.t.lookupTLSA(ctx, c.remote)
 	switch {
 	case err != nil:
+		c.note(tlsrpt.DNSSECInvalid, "the TLSA records cannot be looked up")
 		return saying(replyTLSPolicy, "Cannot look up the TLSA records of %s for now", c.remote).Because(err)
-	case secure && found.secure && len(found.tlsas) > 0:
-		c.useTLSA(found.tlsas)
+	case len(found) > 0:
+		c.useTLSA(base, found)
 	case !c.route.MX:
 		return saying(replyTLSPolicy, "%s has no TLSA record that DNSSEC vouches for, which route %s asks for", c.remote, c.route.Name)
 	}
@@ -87,8 +86,10 @@ func (c *conn) askDANE(ctx context.Context) error {
 }
 
 // useTLSA takes the records that can be used. With none of them encryption is a must all the same.
-func (c *conn) useTLSA(rrs []*dns.TLSA) {
+func (c *conn) useTLSA(base string, rrs []*dns.TLSA) {
+	c.base = base
 	for _, rr := range rrs {
+		c.published = append(c.published, fmt.Sprintf("%d %d %d %s", rr.Usage, rr.Selector, rr.MatchingType, rr.Certificate))
 		if r, ok := usable(rr); ok {
 			c.tlsas = append(c.tlsas, r)
 		}
@@ -96,37 +97,107 @@ func (c *conn) useTLSA(rrs []*dns.TLSA) {
 	c.level = TLSDANE
 	if len(c.tlsas) == 0 {
 		c.level = max(TLSEncrypt, c.route.withoutDANE)
+		c.note(tlsrpt.TLSAInvalid, "none of the TLSA records can be used")
 	}
 }
 
-// addressSecure says whether DNSSEC vouches for the addresses of a host.
-func (t *Transport) addressSecure(ctx context.Context, host string) (bool, error) {
-	found := false
+// lookupTLSA finds the TLSA records that DNSSEC vouches for, and the name that they are of, the
+// base domain: what the host is an alias of, or else its own name (RFC 7672 section 2.2.2).
+func (t *Transport) lookupTLSA(ctx context.Context, to remote) (base string, found []*dns.TLSA, err error) {
+	names, err := t.tlsaNames(ctx, to.name)
+	for _, name := range names {
+		a, err := t.resolver.lookup(ctx, question{fmt.Sprintf("_%d._tcp.%s", to.addr.Port(), name), dns.TypeTLSA})
+		if err != nil {
+			return "", nil, err
+		}
+		if a.secure && len(a.tlsas) > 0 {
+			return name, a.tlsas, nil
+		}
+	}
+	return "", nil, err
+}
+
+// tlsaNames are the names that a host can have TLSA records under, the first choice first: none
+// where DNSSEC vouches for none.
+func (t *Transport) tlsaNames(ctx context.Context, host string) ([]string, error) {
+	found, secure, alias := false, true, ""
 	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
 		a, err := t.resolver.lookup(ctx, question{host, qtype})
-		if err != nil || len(a.addrs) > 0 && !a.secure {
-			return false, err
+		if err != nil {
+			return nil, err
 		}
-		found = found || len(a.addrs) > 0
+		if len(a.addrs) > 0 {
+			found, secure, alias = true, secure && a.secure, a.alias
+		}
 	}
-	return found, nil
+	switch {
+	case found && secure && alias != "":
+		return []string{alias, host}, nil
+	case found && secure:
+		return []string{host}, nil
+	case alias == "":
+		return nil, nil
+	}
+	// Where the alias is safe and what it stands for is not, the name itself can have records.
+	a, err := t.resolver.lookup(ctx, question{host, dns.TypeCNAME})
+	if err != nil || !a.secure || a.alias == "" {
+		return nil, err
+	}
+	return []string{host}, nil
 }
 
 // verifyDANE checks a chain by the host's TLSA records (RFC 7671 section 5). With DANE-EE the
-// record says it all; with DANE-TA it is the root, and the certificate has to name the host.
-func (c *conn) verifyDANE(state tls.ConnectionState) error {
+// record says it all; with DANE-TA it is the root, and the certificate has to name the host, or,
+// where DNSSEC vouches for the way from it, the domain of the recipients (RFC 7672 section 3.2.2).
+func (c *conn) verifyDANE(ctx context.Context, state tls.ConnectionState) error {
 	chain := state.PeerCertificates
 	for _, r := range c.tlsas {
 		if r.usage == usageEE && r.matches(chain[0]) {
 			return nil
 		}
+	}
+	for _, r := range c.tlsas {
 		for _, cert := range chain {
-			if r.usage == usageTA && r.matches(cert) && c.verifyChain(chain, rootOf(cert)) == nil {
+			if r.usage == usageTA && r.matches(cert) && c.named(ctx, chain, rootOf(cert)) {
 				return nil
 			}
 		}
 	}
 	return errDANE
+}
+
+// named says whether the certificate, under the root, has one of the names that it may have. One
+// that is for a domain rather than the host is remembered: it is good for that domain only.
+func (c *conn) named(ctx context.Context, chain []*x509.Certificate, root *x509.CertPool) bool {
+	for _, name := range []string{c.base, c.remote.name} {
+		if c.verifyName(name, chain, root) == nil {
+			return true
+		}
+	}
+	if !c.forDomain(ctx, c.remote.domain, chain, root) {
+		return false
+	}
+	c.chain, c.anchor = chain, root
+	return true
+}
+
+// forDomain says whether the certificate names the domain, or what it is an alias of.
+func (c *conn) forDomain(ctx context.Context, domain string, chain []*x509.Certificate, root *x509.CertPool) bool {
+	if domain == "" {
+		return false
+	}
+	if c.verifyName(domain, chain, root) == nil {
+		return true
+	}
+	a, err := c.t.resolver.lookup(ctx, question{domain, dns.TypeMX})
+	return err == nil && a.secure && a.alias != "" && c.verifyName(a.alias, chain, root) == nil
+}
+
+// isFor says whether the certificate, which names a domain rather than the host, is good for the
+// recipients' domain.
+func (c *conn) isFor(t relay.Transfer) bool {
+	domain, err := toASCII(t.Recipients[0].Address.Domain)
+	return err == nil && (domain == c.remote.domain || c.verifyName(domain, c.chain, c.anchor) == nil)
 }
 
 func rootOf(cert *x509.Certificate) *x509.CertPool {

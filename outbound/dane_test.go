@@ -138,3 +138,129 @@ func pairs(text string) (list []string) {
 	}
 	return list
 }
+
+// authority makes a root, and a certificate of it for the names.
+func authority(t *testing.T, names ...string) (config *tls.Config, root []byte) {
+	t.Helper()
+	ca, _ := outboundtest.NewCertificate(t, "ca.test")
+	return outboundtest.Issue(t, ca, names...), ca.Certificates[0].Leaf.Raw
+}
+
+// With DANE-TA the certificate may name the TLSA base domain, the host, the recipients' domain or
+// what that is an alias of (RFC 7672 section 3.2.2), and nothing else.
+func TestDANENames(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"mx.to.test": "TLS", "to.test": "TLS", "alias.test": "TLS", "other.test": "4.7.5"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config, root := authority(t, name)
+			sum := sha256.Sum256(root)
+			g := newGuarded(t, config, nil, "")
+			g.dns.Add(g.tlsaName() + " 60 IN TLSA 2 0 1 " + hex.EncodeToString(sum[:]))
+			if name == "alias.test" {
+				g.dns.Remove("to.test.")
+				g.dns.Add("to.test. 60 IN CNAME alias.test.", "alias.test. 60 IN MX 10 mx.to.test.")
+			}
+			g.dns.Fail("", outboundtest.Fault{Secure: true})
+			if got := g.send(t, g.dane(t)); got != want {
+				t.Errorf("certificate of %s: %s, want %s", name, got, want)
+			}
+		})
+	}
+}
+
+func (g *guarded) dane(t *testing.T) *outbound.Transport {
+	t.Helper()
+	return g.transportOf(t, func(o *outbound.Options) { o.DNS.Trusted, o.Routes[0].TLS = true, outbound.TLSDANE })
+}
+
+// A session with a certificate for one domain is not for another that has the same hosts.
+func TestDANENameIsForItsDomain(t *testing.T) {
+	t.Parallel()
+	config, root := authority(t, "to.test", "also.test")
+	sum := sha256.Sum256(root)
+	g := newGuarded(t, config, nil, "")
+	g.dns.Add(g.tlsaName() + " 60 IN TLSA 2 0 1 " + hex.EncodeToString(sum[:]))
+	g.dns.Fail("", outboundtest.Fault{Secure: true})
+	tr := g.dane(t)
+	c, err := tr.Dial(t.Context(), resolve(t, tr, relay.Destination{Route: routeMX, Domain: "to.test"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for to, want := range map[string]string{"a@to.test": "250", "a@also.test": "250", "a@third.test": "451"} {
+		wantCodes(t, deliver(t, c, transfer("x\r\n", to)), want)
+	}
+	if got := len(g.peer.Messages()); got != 2 {
+		t.Errorf("%d messages, want 2", got)
+	}
+}
+
+// A host that is an alias has its records under the name that it stands for, or else under its own,
+// also where DNSSEC vouches for no more than the alias (RFC 7672 section 2.2.2). The name is what
+// the host is asked for in TLS, too.
+func TestDANEAlias(t *testing.T) {
+	t.Parallel()
+	config, _ := outboundtest.NewCertificate(t, "any.test")
+	sum := sha256.Sum256(config.Certificates[0].Leaf.RawSubjectPublicKeyInfo)
+	record := "3 1 1 " + hex.EncodeToString(sum[:])
+	wrong := "3 1 1 " + strings.Repeat("00", 32)
+	for _, tt := range []struct {
+		name, target, own string
+		insecure          string // the name whose answers no one vouches for
+		want, asked       string
+	}{
+		{"of the target", record, wrong, "", "TLS", "real.to.test"},
+		{"of the host", "", record, "", "TLS", "mx.to.test"},
+		{"target insecure", wrong, record, "real.to.test.", "TLS", "mx.to.test"},
+		{"of neither", "", "", "", "TLS", "mx.to.test"},
+		{"of another key", wrong, "", "", "4.7.5", "real.to.test"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := newGuarded(t, config, nil, "")
+			g.dns.Remove("mx.to.test.")
+			g.dns.Add("mx.to.test. 60 IN CNAME real.to.test.", "real.to.test. 60 IN A 127.0.0.1")
+			for name, record := range map[string]string{"real.to.test.": tt.target, "mx.to.test.": tt.own} {
+				if record != "" {
+					g.dns.Add(fmt.Sprintf("_%d._tcp.%s 60 IN TLSA %s", g.peer.Port(), name, record))
+				}
+			}
+			g.dns.Fail("", outboundtest.Fault{Secure: true})
+			if tt.insecure != "" {
+				g.dns.Fail(tt.insecure, outboundtest.Fault{})
+			}
+			if got := g.send(t, g.dane(t)); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+			if tt.want == "TLS" {
+				if got := g.peer.Sessions()[0].ServerName; got != tt.asked {
+					t.Errorf("asked for %s, want %s", got, tt.asked)
+				}
+			}
+		})
+	}
+}
+
+// An answer with an alias and nothing behind it does not say that there is nothing: what it stands
+// for is asked for, and is as safe as the whole way there.
+func TestDanglingAlias(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t, nil, nil, "")
+	g.dns.Remove("to.test.")
+	g.dns.Add("to.test. 60 IN CNAME alias.test.", "alias.test. 60 IN MX 10 mx.to.test.")
+	g.dns.Fail("to.test.", outboundtest.Fault{Dangling: true})
+	if got := g.send(t, g.transport(t)); got != "clear" {
+		t.Errorf("got %s, want the mail sent", got)
+	}
+	if got := g.dns.Queries("alias.test.", outboundtest.TypeMX); got != 1 {
+		t.Errorf("the target was asked for %d times, want once", got)
+	}
+	g.dns.Remove("to.test.")
+	g.dns.Remove("alias.test.")
+	g.dns.Add("to.test. 60 IN CNAME alias.test.", "alias.test. 60 IN CNAME to.test.")
+	g.dns.Fail("alias.test.", outboundtest.Fault{Dangling: true})
+	if got := g.send(t, g.transport(t)); got != "4.4.3" {
+		t.Errorf("in a circle: %s, want it deferred", got)
+	}
+}

@@ -54,6 +54,7 @@ func (c *conn) Deliver(ctx context.Context, t relay.Transfer, next func() (relay
 	begun, used := c.t.o.Now(), c.messages
 	d, x := c.expected(t)
 	d.next = next
+	c.reportDelivery(t)
 	if reply := c.unable(d.t); reply != nil {
 		d.fault = *reply
 		if d.lacking = lacksExtension(reply); d.lacking {
@@ -121,6 +122,9 @@ func (c *conn) unable(t relay.Transfer) *relay.Reply {
 	}
 	if !c.features.smtpUTF8 && needsUTF8(t.Message, t.Recipients) {
 		return saying(replyNeedsUTF8, "%s does not offer SMTPUTF8, which the message needs", c.remote)
+	}
+	if c.chain != nil && !c.isFor(t) {
+		return saying(replyTLSFault, "%s proves by DANE that it is for %s, and for no other domain", c.remote, c.remote.domain)
 	}
 	return c.insecure(t.Message)
 }

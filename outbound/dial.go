@@ -117,6 +117,9 @@ func (t *Transport) attempt(ctx context.Context, r *Route, to remote, patience t
 		err = ctx.Err()
 	}
 	if err != nil {
+		if ctx.Err() == nil {
+			c.reportFailure(err)
+		}
 		c.abandon()
 		return nil, err
 	}
@@ -173,6 +176,7 @@ func (c *conn) greeting() error {
 	// A host that DNS led us to and that has our name is us (RFC 5321 section 6.3). A smart
 	// host is the operator's word; a filter on the same machine often has the machine's name.
 	name, _, _ := strings.Cut(strings.TrimSpace(a.lines[0]), " ")
+	c.report.greeting = printable(name)
 	if c.route.MX && (sameName(name, c.t.o.Hostname) || sameName(name, c.t.hostname(c.route))) {
 		return saying(replySelf, "Mail loops: %s greets with our own name", c.remote)
 	}

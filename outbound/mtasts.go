@@ -1,16 +1,19 @@
 package outbound
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"postrider/outbound/tlsrpt"
 )
 
 // stsPolicy is what a domain says of its mail exchanges (RFC 8461 section 3.2).
 type stsPolicy struct {
+	// Domain is whose policy it is; "" in files of before.
+	Domain string `json:"domain,omitempty"`
 	// ID is that of the DNS record when the policy was fetched.
 	ID   string  `json:"id"`
 	Mode stsMode `json:"mode"`
@@ -51,7 +54,15 @@ func (p *stsPolicy) allows(host string) bool {
 	return false
 }
 
-var errSTS = errors.New("MTA-STS policy")
+// reported gives the policy as reports show it.
+func (p *stsPolicy) reported(domain string) tlsrpt.Policy {
+	lines := []string{"version: STSv1", "mode: " + string(p.Mode)}
+	for _, mx := range p.MX {
+		lines = append(lines, "mx: "+mx)
+	}
+	lines = append(lines, fmt.Sprintf("max_age: %d", int64(p.Expires.Sub(p.Fetched)/time.Second)))
+	return tlsrpt.Policy{Type: tlsrpt.STS, Domain: domain, Strings: lines, Hosts: p.MX}
+}
 
 // parsePolicy reads a policy file. What it does not know it passes over, as it must.
 func parsePolicy(text string, now time.Time) (stsPolicy, error) {

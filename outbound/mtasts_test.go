@@ -1,6 +1,7 @@
 package outbound_test
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -28,12 +29,41 @@ type policyHost struct {
 	kind     string
 	err      error
 	requests int
+	asked    chan struct{} // has room for one
+}
+
+// wait blocks until there have been that many requests.
+func (h *policyHost) wait(t *testing.T, n int) {
+	t.Helper()
+	for {
+		h.mu.Lock()
+		enough := h.requests >= n
+		h.mu.Unlock()
+		if enough {
+			return
+		}
+		select {
+		case <-h.asked:
+		case <-t.Context().Done():
+			t.Fatalf("waited for %d requests", n)
+		}
+	}
+}
+
+func (h *policyHost) setError(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.err = err
 }
 
 func (h *policyHost) RoundTrip(r *http.Request) (*http.Response, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.requests++
+	select {
+	case h.asked <- struct{}{}:
+	default:
+	}
 	text, ok := h.policies[r.URL.String()]
 	if h.err != nil || !ok {
 		return nil, errors.Join(h.err, fmt.Errorf("nobody is at %s", r.URL))
@@ -52,6 +82,8 @@ type guarded struct {
 	peer  *outboundtest.Peer
 	roots *x509.CertPool
 	dir   string
+	// route is where send sends, by MX where it is "".
+	route string
 }
 
 const policyURL = "https://mta-sts.to.test/.well-known/mta-sts.txt"
@@ -62,7 +94,7 @@ func newGuarded(t *testing.T, config *tls.Config, roots *x509.CertPool, policy s
 		clock: newClock(), roots: roots, dir: filepath.Join(t.TempDir(), "mta-sts"),
 		dns: outboundtest.NewDNS(t, "to.test. 60 IN MX 10 mx.to.test.", "mx.to.test. 60 IN A 127.0.0.1",
 			`_mta-sts.to.test. 60 IN TXT "v=STSv1; id=1;"`),
-		host: &policyHost{policies: map[string]string{policyURL: policy}, status: http.StatusOK, kind: "text/plain; charset=utf-8"},
+		host: &policyHost{policies: map[string]string{policyURL: policy}, status: http.StatusOK, kind: "text/plain; charset=utf-8", asked: make(chan struct{}, 1)},
 		peer: outboundtest.NewPeer(t, outboundtest.Script{TLS: config}),
 	}
 	g.clock.now = time.Now() // certificates are of now
@@ -87,7 +119,7 @@ func (g *guarded) transportOf(t *testing.T, edit func(*outbound.Options)) *outbo
 // send delivers a message and gives "TLS", "clear" or the reply of the failure.
 func (g *guarded) send(t *testing.T, tr *outbound.Transport) string {
 	t.Helper()
-	site, err := tr.Resolve(t.Context(), relay.Destination{Route: routeMX, Domain: "to.test"})
+	site, err := tr.Resolve(t.Context(), relay.Destination{Route: cmp.Or(g.route, routeMX), Domain: "to.test"})
 	if err != nil {
 		return asReply(t, err).Enhanced.String()
 	}

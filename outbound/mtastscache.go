@@ -2,30 +2,26 @@ package outbound
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"mime"
+	"errors"
 	"net/http"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"postrider/outbound/tlsrpt"
 )
 
 const (
-	// stsTimeout bounds fetching a policy, stsMaxBytes its size (RFC 8461 section 3.3).
-	stsTimeout  = 15 * time.Second
-	stsMaxBytes = 64 << 10
 	// stsRecordTimeout bounds the look-up of the record, which must not hold up mail where a DNS
 	// server keeps silent about it.
 	stsRecordTimeout = 5 * time.Second
 	// stsRefresh is after how long a policy is fetched again although its record is the same, so
-	// that its life is extended long before its end (RFC 8461 section 3.3).
-	stsRefresh = 24 * time.Hour
+	// that its life is extended long before its end (RFC 8461 section 3.3). Run does so earlier,
+	// also for domains without mail; mail does where that failed.
+	stsRefresh    = 24 * time.Hour
+	stsRunRefresh = stsRefresh / 2
 	// stsPause is how long a domain is left alone whose policy could not be fetched.
 	stsPause = 5 * time.Minute
 	// stsRemembered is how many domains are known in memory; the others are read from disk.
@@ -36,7 +32,7 @@ const (
 // once stands until it expires, whatever DNS and HTTPS say meanwhile: that is what keeps an
 // attacker on the way from making us forget it (RFC 8461 section 10.2).
 type stsCache struct {
-	dir      string
+	store    stsStore
 	resolver resolver
 	client   *http.Client
 	now      func() time.Time
@@ -53,6 +49,20 @@ type stsEntry struct {
 	policy stsPolicy
 	// retry is when a fetch that failed may be tried again.
 	retry time.Time
+	// seen is what others may look at while the policy is looked for.
+	seen atomic.Pointer[stsView]
+}
+
+// stsView is what is known of a domain's policy for reports.
+type stsView struct {
+	policy stsPolicy
+	fault  stsFault
+}
+
+// stsFault is why a policy could not be had; its kind is "" where it could.
+type stsFault struct {
+	kind   tlsrpt.ResultType
+	reason string
 }
 
 // newSTSCache returns nil where there is no directory: then no policies are looked for.
@@ -63,29 +73,75 @@ func newSTSCache(o *Options, r resolver) *stsCache {
 	client := *o.HTTP
 	// A redirect would be somebody else's word (RFC 8461 section 3.3).
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &stsCache{dir: o.STSDir, resolver: r, client: &client, now: o.Now, known: make(map[string]*stsEntry)}
+	return &stsCache{
+		store: stsStore{dir: o.STSDir, most: stsFiles}, resolver: r, client: &client, now: o.Now,
+		known: make(map[string]*stsEntry),
+	}
 }
 
 // find gives the policy that stands for a domain, whose name is as toASCII gives it.
 func (c *stsCache) find(ctx context.Context, domain string) (stsPolicy, bool) {
-	e := c.entry(domain)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	now := c.now()
-	if !e.loaded {
-		e.policy, e.loaded = c.read(domain), true
+	return c.look(ctx, domain, stsRefresh)
+}
+
+// look is find with a word on how old a policy may be that is not fetched again.
+func (c *stsCache) look(ctx context.Context, domain string, old time.Duration) (stsPolicy, bool) {
+	e, now := c.entry(domain), c.now()
+	if v := e.seen.Load(); v == nil || !now.Before(v.policy.Expires) {
+		e.mu.Lock()
+	} else if !e.mu.TryLock() { // somebody renews it, for which mail need not wait
+		return v.policy, true
 	}
+	defer e.mu.Unlock()
+	if !e.loaded {
+		e.policy, e.loaded = c.store.read(domain), true
+	}
+	fault := e.fault()
 	if id, ok := c.record(ctx, domain); ok && !now.Before(e.retry) &&
-		(id != e.policy.ID || !now.Before(e.policy.Fetched.Add(stsRefresh)) || !now.Before(e.policy.Expires)) {
-		if p, err := c.fetch(ctx, domain, id); err == nil {
+		(id != e.policy.ID || !now.Before(e.policy.Fetched.Add(old)) || !now.Before(e.policy.Expires)) {
+		p, err := c.fetch(ctx, domain, id)
+		if fault = faultOf(err); err == nil {
 			e.policy = p
 			// Without the file the policy is as good until the next start.
-			_ = c.write(domain, p)
-		} else {
+			_ = c.store.write(domain, p, now)
+		} else if ctx.Err() == nil {
 			e.retry = now.Add(stsPause)
 		}
+	} else if !ok && !now.Before(e.policy.Expires) {
+		fault = stsFault{}
 	}
+	e.seen.Store(&stsView{e.policy, fault})
 	return e.policy, now.Before(e.policy.Expires)
+}
+
+// fault is why the policy could not be had last time.
+func (e *stsEntry) fault() stsFault {
+	if v := e.seen.Load(); v != nil {
+		return v.fault
+	}
+	return stsFault{}
+}
+
+// view gives what is known of a domain's policy, without asking anybody: nil where none stands that
+// says something.
+func (c *stsCache) view(domain string) (*stsPolicy, stsFault) {
+	if c == nil {
+		return nil, stsFault{}
+	}
+	c.mu.Lock()
+	e := c.known[domain]
+	c.mu.Unlock()
+	if e == nil {
+		return nil, stsFault{}
+	}
+	v := e.seen.Load()
+	switch {
+	case v == nil:
+		return nil, stsFault{}
+	case v.policy.Mode == stsNone || !c.now().Before(v.policy.Expires):
+		return nil, v.fault
+	}
+	return &v.policy, v.fault
 }
 
 func (c *stsCache) entry(domain string) *stsEntry {
@@ -93,8 +149,11 @@ func (c *stsCache) entry(domain string) *stsEntry {
 	defer c.mu.Unlock()
 	e := c.known[domain]
 	if e == nil {
-		if len(c.known) >= stsRemembered {
-			clear(c.known)
+		for other := range c.known { // walked in random order
+			if len(c.known) < stsRemembered {
+				break
+			}
+			delete(c.known, other)
 		}
 		e = new(stsEntry)
 		c.known[domain] = e
@@ -114,59 +173,23 @@ func (c *stsCache) record(ctx context.Context, domain string) (string, bool) {
 	return parseSTSRecord(a.txts)
 }
 
-// fetch gets the policy over HTTPS with a certificate that proves the name.
-func (c *stsCache) fetch(ctx context.Context, domain, id string) (stsPolicy, error) {
-	ctx, cancel := context.WithTimeout(ctx, stsTimeout)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://mta-sts."+domain+"/.well-known/mta-sts.txt", nil)
-	if err != nil {
-		return stsPolicy{}, err
+// refresh renews the policies on disk that are getting old, so that none runs out for want of mail or
+// while its host is away for a while, and removes those that have run out.
+func (c *stsCache) refresh(ctx context.Context) error {
+	domains, err := c.store.sweep(c.now())
+	for domain, p := range domains {
+		if ctx.Err() != nil {
+			break
+		}
+		if !c.now().Before(p.Fetched.Add(stsRunRefresh)) {
+			c.look(ctx, domain, stsRunRefresh)
+		}
 	}
-	response, err := c.client.Do(request)
-	if err != nil {
-		return stsPolicy{}, err
-	}
-	defer response.Body.Close()
-	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
-	if response.StatusCode != http.StatusOK || kind != "text/plain" {
-		return stsPolicy{}, fmt.Errorf("%w of %s: answered %s, %q", errSTS, domain, response.Status, kind)
-	}
-	text, err := io.ReadAll(io.LimitReader(response.Body, stsMaxBytes+1))
-	if err != nil {
-		return stsPolicy{}, err
-	}
-	if len(text) > stsMaxBytes {
-		return stsPolicy{}, fmt.Errorf("%w of %s: over %d bytes", errSTS, domain, stsMaxBytes)
-	}
-	p, err := parsePolicy(string(text), c.now())
-	p.ID = id
-	return p, err
+	return err
 }
 
-// file is where a domain's policy is kept. Names of domains have no slash; that the name begins
-// with a letter or digit is all that is left to see to.
-func (c *stsCache) file(domain string) string { return filepath.Join(c.dir, "of-"+domain+".json") }
-
-// read gives the policy on disk, or the zero one, which has expired.
-func (c *stsCache) read(domain string) stsPolicy {
-	var p stsPolicy
-	text, err := os.ReadFile(c.file(domain))
-	if err != nil || json.Unmarshal(text, &p) != nil {
-		return stsPolicy{}
-	}
-	return p
-}
-
-func (c *stsCache) write(domain string, p stsPolicy) error {
-	if strings.ContainsRune(domain, filepath.Separator) {
-		return fmt.Errorf("%w: %q is not a domain", errSTS, domain)
-	}
-	text, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(c.dir, 0o700); err != nil {
-		return err
-	}
-	return replaceFile(c.file(domain), text)
-}
+// errSTS begins what is wrong with a policy, errSTSInvalid with one that was fetched.
+var (
+	errSTS        = errors.New("MTA-STS policy")
+	errSTSInvalid = errors.New("invalid")
+)

@@ -67,7 +67,7 @@ func (t *Transport) resolveMX(ctx context.Context, r *Route, domain string) (*re
 	if reply != nil {
 		return nil, reply
 	}
-	set := &hostSet{route: r, hosts: hosts}
+	set := &hostSet{route: r, hosts: hosts, domain: name}
 	return set.site(t.o.Now(), expires), nil
 }
 

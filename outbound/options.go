@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"postrider/outbound/tlsrpt"
 )
 
 // Options configure a Transport. The zero value of each field but Hostname and Routes
@@ -50,6 +52,10 @@ type Options struct {
 	// STSDir is the directory of the MTA-STS policies of domains (RFC 8461). Without one none
 	// are looked for.
 	STSDir string
+	// STSRefresh is how often Run looks for policies to renew. Default 1 hour.
+	STSRefresh time.Duration
+	// TLSReports counts what becomes of TLS for the domains of routes by MX; nil for nobody.
+	TLSReports *tlsrpt.Ledger
 	// HTTP reaches token endpoints and MTA-STS policies. Default: one that honours the proxy of the environment.
 	HTTP *http.Client
 
@@ -126,6 +132,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.IdleTimeout, time.Minute)
 	setDefault(&o.MessagesPerConnection, 1000)
 	setDefault(&o.RecipientsPerTransaction, 100)
+	setDefault(&o.STSRefresh, time.Hour)
 	setDefault(&o.DNS.Timeout, 5*time.Second)
 	setDefault(&o.DNS.CacheSize, 10_000)
 	o.Timeouts.setDefaults()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,8 +19,8 @@ type resolver interface {
 	lookup(ctx context.Context, q question) (answer, error)
 }
 
-// question asks for the records of one type, dns.TypeMX, TypeA, TypeAAAA, TypeTXT or
-// TypeTLSA. The name is as toASCII gives it.
+// question asks for the records of one type, dns.TypeMX, TypeA, TypeAAAA, TypeTXT, TypeTLSA or
+// TypeCNAME. The name is as toASCII gives it.
 type question struct {
 	name  string
 	qtype uint16
@@ -33,6 +34,10 @@ type answer struct {
 	addrs  []netip.Addr
 	txts   []string
 	tlsas  []*dns.TLSA
+	// alias is what the name turned out to stand for, by CNAMEs; "" where it stands for itself.
+	alias string
+	// dangling says that what alias stands for is not said.
+	dangling bool
 	// secure says that a resolver that we trust has validated the answer.
 	secure  bool
 	expires time.Time
@@ -102,8 +107,30 @@ func systemServers() []string {
 	return servers
 }
 
-// lookup asks one server after the other. One that answered with a failure is not asked again.
+// lookup asks for the records of a name. A server may answer with an alias and leave its target to
+// us: that there are no records is not said with that.
 func (c *dnsClient) lookup(ctx context.Context, q question) (answer, error) {
+	a, err := c.ask(ctx, q)
+	for range maxAliases {
+		if err != nil || !a.dangling {
+			return a, err
+		}
+		var further answer
+		further, err = c.ask(ctx, question{a.alias, q.qtype})
+		further.secure = further.secure && a.secure
+		if a.expires.Before(further.expires) {
+			further.expires = a.expires
+		}
+		if further.alias == "" {
+			further.alias = a.alias
+		}
+		a = further
+	}
+	return answer{}, fmt.Errorf("look up %s %s: more than %d aliases", dns.TypeToString[q.qtype], q.name, maxAliases)
+}
+
+// ask asks one server after the other. One that answered with a failure is not asked again.
+func (c *dnsClient) ask(ctx context.Context, q question) (answer, error) {
 	request := new(dns.Msg).SetQuestion(dns.Fqdn(q.name), q.qtype)
 	request.SetEdns0(edns0Size, false)
 	request.AuthenticatedData = c.trusted // RFC 6840 section 5.7
@@ -167,7 +194,10 @@ func (c *dnsClient) read(q question, reply *dns.Msg) (answer, error) {
 	}
 	a := answer{exists: reply.Rcode == dns.RcodeSuccess, secure: c.trusted && reply.AuthenticatedData}
 	ttl := a.take(q, reply.Answer)
-	if a.empty() {
+	if a.empty() && a.alias != "" && q.qtype != dns.TypeCNAME {
+		a.dangling = a.exists && !hasSOA(reply.Ns)
+	}
+	if a.empty() && !a.dangling {
 		ttl = negativeTTL(reply.Ns)
 	}
 	a.expires = c.now().Add(min(ttl, positiveMax))
@@ -187,12 +217,13 @@ func (a *answer) take(q question, rrs []dns.RR) time.Duration {
 			}
 			if c, ok := rr.(*dns.CNAME); ok {
 				alias = plainName(c.Target)
+				a.alias = alias
 			} else if !a.add(rr, q.qtype) {
 				continue
 			}
 			ttl = min(ttl, time.Duration(rr.Header().Ttl)*time.Second)
 		}
-		if alias == "" || !a.empty() {
+		if alias == "" || !a.empty() || q.qtype == dns.TypeCNAME {
 			break
 		}
 		name = alias
@@ -231,6 +262,11 @@ func (a *answer) addAddr(ip net.IP) bool {
 		a.addrs = append(a.addrs, addr.Unmap())
 	}
 	return ok
+}
+
+// hasSOA says that the servers of a zone vouch for there being nothing (RFC 2308 section 2.2).
+func hasSOA(authority []dns.RR) bool {
+	return slices.ContainsFunc(authority, func(rr dns.RR) bool { _, is := rr.(*dns.SOA); return is })
 }
 
 // negativeTTL is how long to believe that there is nothing (RFC 2308 section 5).

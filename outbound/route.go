@@ -50,6 +50,9 @@ type Route struct {
 	Fallback []string
 	// Fingerprints are SHA-256 of certificates or of public keys, in hex, for TLSFingerprint.
 	Fingerprints []string
+	// reported says that sessions are counted for the reports of domains, and optional that the
+	// route is the twin of another for mail that is to be delivered whatever domains demand of TLS.
+	reported, optional bool
 	// dnssec says that DNSSEC vouches for the mail exchanges of the domain.
 	dnssec bool
 	// withoutDANE is the level at hosts without usable TLSA records; it is for TLSDANE.

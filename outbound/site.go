@@ -24,6 +24,9 @@ const maxAddresses = 5
 type hostSet struct {
 	route *Route
 	hosts []hostAddrs
+	// domain is that of the recipients by MX; "" for smart hosts and literals. Where destinations
+	// share a site it is that of one of them.
+	domain string
 	// ways are those of the destination where it has several, and at is the one that the set is of.
 	ways []way
 	at   int
@@ -75,6 +78,8 @@ type remote struct {
 	name       string
 	addr       netip.AddrPort
 	preference uint16
+	// domain is that of the set.
+	domain string
 }
 
 // String gives the form that replies and logs show: mx.example[192.0.2.1]:25.
@@ -98,7 +103,7 @@ func (s *hostSet) order(rand func(n int) int, last func(netip.AddrPort) bool) []
 			if from := s.route.Source; from.IsValid() && from.Unmap().Is4() != addr.Is4() {
 				continue
 			}
-			to := remote{h.name, netip.AddrPortFrom(addr, h.port), h.preference}
+			to := remote{h.name, netip.AddrPortFrom(addr, h.port), h.preference, s.domain}
 			if last(to.addr) {
 				late = append(late, to)
 			} else {

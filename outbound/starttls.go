@@ -1,11 +1,14 @@
 package outbound
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+
+	"postrider/outbound/tlsrpt"
 )
 
 // startTLS encrypts the session as the route's level asks (conformance, table TLS).
@@ -15,10 +18,13 @@ func (c *conn) startTLS(ctx context.Context) error {
 	case c.tls != "" || level == TLSNone:
 		return nil
 	case level == TLSMay && c.route.Auth == nil && c.t.noTLS.holds(c.remote.String()):
+		c.note(tlsrpt.ValidationFailure, "TLS has failed with this host before")
 		return nil
 	case !c.features.startTLS && level == TLSMay:
+		c.note(tlsrpt.StartTLSNotSupported, "")
 		return nil
 	case !c.features.startTLS:
+		c.note(tlsrpt.StartTLSNotSupported, "")
 		return saying(replyTLSPolicy, "%s does not offer STARTTLS, which route %s asks for", c.remote, c.route.Name)
 	}
 	a, err := c.command("STARTTLS", c.t.o.Timeouts.Hello)
@@ -26,6 +32,8 @@ func (c *conn) startTLS(ctx context.Context) error {
 		return c.lost("STARTTLS", err)
 	}
 	if a.code != 220 {
+		said := a.reply()
+		c.note(tlsrpt.StartTLSNotSupported, said.String())
 		if level == TLSMay && a.code != 421 {
 			return nil
 		}
@@ -43,7 +51,7 @@ func (c *conn) startTLS(ctx context.Context) error {
 // because whether a bad one matters depends on the level, and on credentials later.
 func (c *conn) encrypt(ctx context.Context) error {
 	config := &tls.Config{
-		ServerName: c.remote.name, InsecureSkipVerify: true,
+		ServerName: cmp.Or(c.base, c.remote.name), InsecureSkipVerify: true,
 		ClientSessionCache: c.t.sessions, Time: c.t.o.Now,
 	}
 	if c.level == TLSMay {
@@ -53,13 +61,15 @@ func (c *conn) encrypt(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.t.o.Timeouts.Hello)
 	defer cancel()
 	if err := client.HandshakeContext(ctx); err != nil {
+		c.note(tlsrpt.ValidationFailure, "the handshake failed: "+cause(err))
 		if c.level == TLSMay && c.route.Auth == nil && c.remote.addr.Port() != smtps && !errors.Is(err, context.Canceled) {
 			return fmt.Errorf("%w: %w", errPlainInstead, err)
 		}
 		return saying(replyTLSFault, "TLS handshake with %s failed", c.remote).Because(err)
 	}
 	state := client.ConnectionState()
-	fault := c.verify(state)
+	fault := c.verify(ctx, state)
+	c.report.certificate = fault
 	if fault != nil && c.level.Proves() {
 		return saying(replyTLSFault, "%s has no certificate that proves its name by tls: %s", c.remote, c.level).Because(fault)
 	}
@@ -69,7 +79,7 @@ func (c *conn) encrypt(ctx context.Context) error {
 }
 
 // verify checks that the certificate proves who the host is, as the level has it.
-func (c *conn) verify(state tls.ConnectionState) error {
+func (c *conn) verify(ctx context.Context, state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
 		return errors.New("no certificate")
 	}
@@ -77,19 +87,19 @@ func (c *conn) verify(state tls.ConnectionState) error {
 	case TLSFingerprint:
 		return c.route.verifyFingerprint(state.PeerCertificates[0])
 	case TLSDANE:
-		return c.verifyDANE(state)
+		return c.verifyDANE(ctx, state)
 	}
-	return c.verifyChain(state.PeerCertificates, c.t.o.RootCAs)
+	return c.verifyName(c.remote.name, state.PeerCertificates, c.t.o.RootCAs)
 }
 
-// verifyChain checks the chain and the name of a certificate (RFC 9525).
-func (c *conn) verifyChain(chain []*x509.Certificate, roots *x509.CertPool) error {
+// verifyName checks that the roots vouch for the chain and that it is of the name (RFC 9525).
+func (c *conn) verifyName(name string, chain []*x509.Certificate, roots *x509.CertPool) error {
 	intermediates := x509.NewCertPool()
 	for _, cert := range chain[1:] {
 		intermediates.AddCert(cert)
 	}
 	_, err := chain[0].Verify(x509.VerifyOptions{
-		DNSName: c.remote.name, Roots: roots, Intermediates: intermediates, CurrentTime: c.t.o.Now(),
+		DNSName: name, Roots: roots, Intermediates: intermediates, CurrentTime: c.t.o.Now(),
 	})
 	return err
 }

@@ -11,6 +11,9 @@ import (
 // policed returns the route as the domain of the recipients wants it to be taken, and the hosts
 // that it vouches for: all of them where it says nothing.
 func (t *Transport) policed(ctx context.Context, r *Route, domain string, dnssec bool, hosts []hostAddrs) (*Route, []hostAddrs, *relay.Reply) {
+	if r.optional {
+		return r, hosts, nil
+	}
 	policy, ok := t.stsPolicy(ctx, r, domain)
 	if !ok && !dnssec {
 		return r, hosts, nil
@@ -28,6 +31,7 @@ func (t *Transport) policed(ctx context.Context, r *Route, domain string, dnssec
 	}
 	hosts = slices.DeleteFunc(slices.Clone(hosts), func(h hostAddrs) bool { return !policy.allows(h.name) })
 	if len(hosts) == 0 {
+		t.reportUnnamed(r, domain, &policy)
 		return nil, nil, saying(replyTLSPolicy, "The MTA-STS policy of %s names none of its mail exchanges", domain)
 	}
 	return &strict, hosts, nil
@@ -52,10 +56,22 @@ func (r *Route) proof() string {
 	for _, p := range []struct {
 		is   bool
 		word string
-	}{{r.authentic, " authentic"}, {r.dnssec, " dnssec"}, {r.withoutDANE == TLSVerify, " or verify"}} {
+	}{{r.authentic, " authentic"}, {r.dnssec, " dnssec"}, {r.withoutDANE == TLSVerify, " or verify"}, {r.optional, " optional"}} {
 		if p.is {
 			text += p.word
 		}
 	}
 	return text
+}
+
+// addRoute makes a route known. One by MX on which the operator leaves TLS to the domains of the
+// recipients has a twin, for messages that want no regard for what those demand (RFC 8689 section 5).
+func (t *Transport) addRoute(r Route) {
+	if r.MX && (r.TLS == TLSMay || r.TLS == TLSDANE) {
+		twin := r
+		twin.Name, twin.TLS, twin.optional = relay.TLSOptionalRoute(r.Name), TLSMay, true
+		t.routes[twin.Name] = &twin
+		r.reported = true
+	}
+	t.routes[r.Name] = &r
 }

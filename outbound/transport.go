@@ -71,7 +71,7 @@ func New(o Options) (*Transport, error) {
 	}
 	t.buffers.New = func() any { return newBuffer() }
 	for _, r := range o.Routes {
-		t.routes[r.Name] = &r
+		t.addRoute(r)
 	}
 	return t, nil
 }

@@ -50,6 +50,8 @@ type Fault struct {
 	Truncate bool
 	// Delay holds the answer back.
 	Delay time.Duration
+	// Dangling answers with an alias and not with what it stands for.
+	Dangling bool
 	// Secure sets the AD bit.
 	Secure bool
 }
@@ -184,6 +186,13 @@ func (d *DNS) answer(request *dns.Msg, network string) (*dns.Msg, Fault) {
 		reply.Truncated = true
 	default:
 		d.fill(reply, name, q.Qtype)
+		for _, rr := range reply.Answer { // a chain of names is as safe as each of them
+			f, known := d.faults[canonical(rr.Header().Name)]
+			reply.AuthenticatedData = reply.AuthenticatedData && (!known || f.Secure)
+		}
+		if _, is := firstOf(reply.Answer).(*dns.CNAME); is && fault.Dangling {
+			reply.Answer, reply.Ns, reply.Rcode = reply.Answer[:1], nil, dns.RcodeSuccess
+		}
 	}
 	return reply, fault
 }
@@ -216,6 +225,13 @@ func (d *DNS) fill(reply *dns.Msg, name string, qtype uint16) {
 			Ns:  "ns.test.", Mbox: "hostmaster.test.", Minttl: d.minimum,
 		}}
 	}
+}
+
+func firstOf(rrs []dns.RR) dns.RR {
+	if len(rrs) == 0 {
+		return nil
+	}
+	return rrs[0]
 }
 
 func canonical(name string) string { return strings.ToLower(dns.Fqdn(name)) }
