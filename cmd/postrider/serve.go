@@ -136,7 +136,6 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 		return d, err
 	}
 
-	metrics.Watch(d.scheduler.Status)
 	d.admin, err = admin.New(admin.Options{
 		Socket: config.Admin.Socket, HTTP: config.Admin.HTTP, TLS: config.Admin.TLS, Tokens: config.Admin.Tokens,
 		Spool: d.spool, Scheduler: d.scheduler, Metrics: metrics, Events: events, Now: time.Now,

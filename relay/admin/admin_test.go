@@ -3,10 +3,14 @@ package admin_test
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -149,6 +153,73 @@ func TestQueue(t *testing.T) {
 	if len(got) != 20 || got[19].Destination != "internet/two.test" {
 		t.Errorf("destination gave %d", len(got))
 	}
+}
+
+// Pages follow each other without a gap or a repeat, whatever their size.
+func TestQueuePages(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 20)
+	for _, destination := range []string{"", "internet/two.test"} {
+		want := s.list(t, admin.QueueQuery{Destination: destination})
+		var got []admin.Entry
+		for from, pages := "", 0; ; pages++ {
+			entries, next := s.page(t, url.Values{"limit": {"3"}, "destination": {destination}, "from": {from}})
+			got = append(got, entries...)
+			if next == "" {
+				break
+			}
+			if from = next; len(entries) != 3 || pages > 20 {
+				t.Fatalf("page %d of %q has %d entries", pages, destination, len(entries))
+			}
+		}
+		same := func(a, b admin.Entry) bool { return a.ID == b.ID && a.Part == b.Part }
+		if !slices.EqualFunc(got, want, same) {
+			t.Errorf("%q: %d entries in pages, %d in one list", destination, len(got), len(want))
+		}
+	}
+}
+
+// page asks for one page, and gives what the next begins with.
+func (s *serving) page(t *testing.T, query url.Values) (entries []admin.Entry, next string) {
+	t.Helper()
+	resp := s.get(t, "/v1/queue?"+query.Encode(), nil)
+	for lines := json.NewDecoder(resp.Body); ; {
+		var line struct {
+			admin.Entry
+			Next string `json:"next"`
+		}
+		if err := lines.Decode(&line); err == io.EOF {
+			return entries, ""
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if line.Next != "" {
+			return entries, line.Next
+		}
+		entries = append(entries, line.Entry)
+	}
+}
+
+func TestDestination(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 30)
+	d, err := s.client.Destination(t.Context(), "internet/two.test")
+	if err != nil || d.Depth.Destination != "internet/two.test" || d.Depth.Deliveries != 30 || d.Depth.Due != 0 || d.Depth.Ages[0] != 30 {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	if _, err := s.client.Destination(t.Context(), "internet/three.test"); err == nil || !strings.Contains(err.Error(), "no mail waits") {
+		t.Errorf("unknown: %v", err)
+	}
+	stats, err := s.client.Stats(t.Context(), 1)
+	if err != nil || stats.Deliveries != 60 || stats.Destinations != 2 || len(stats.Rows) != 1 {
+		t.Errorf("got %+v, %v", stats, err)
+	}
+	resp := s.get(t, "/metrics", nil)
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLines(t, string(text), `postrider_queue_deliveries 60`, `postrider_destination_queue_deliveries{destination="internet/two.test"} 30`, `postrider_destinations 0`)
 }
 
 func TestQueueRefuses(t *testing.T) {

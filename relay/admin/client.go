@@ -48,9 +48,13 @@ func (c *Client) Queue(ctx context.Context, q QueueQuery) iter.Seq2[Entry, error
 			var line struct {
 				Entry
 				problem
+				nextPage
 			}
 			err := lines.Decode(&line)
 			if err == io.EOF {
+				return
+			}
+			if err == nil && line.Next != "" {
 				return
 			}
 			if err == nil && line.Error != "" {
@@ -75,6 +79,47 @@ func (c *Client) Destinations(ctx context.Context) ([]Bin, error) {
 	var v []Bin
 	err := c.decode(ctx, "/v1/destinations", &v)
 	return v, err
+}
+
+// Destination shows one destination, by its name.
+func (c *Client) Destination(ctx context.Context, name string) (Destination, error) {
+	var v Destination
+	err := c.decode(ctx, "/v1/destinations/"+url.PathEscape(name), &v)
+	return v, err
+}
+
+// Stats takes a census of the queue, with the destinations that have most mail, at most so
+// many; 0 for as many as there can be.
+func (c *Client) Stats(ctx context.Context, most int) (Stats, error) {
+	var v Stats
+	err := c.decode(ctx, "/v1/stats?limit="+strconv.Itoa(most), &v)
+	return v, err
+}
+
+// Events yields facts as they happen, until the context ends or the daemon stops.
+func (c *Client) Events(ctx context.Context, f EventFilter) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		query := url.Values{
+			"event": f.Events, "id": {f.ID}, "from": {f.From}, "to": {f.To},
+			"destination": {f.Destination}, "user": {f.User}, "client": {f.Client},
+		}
+		body, err := c.get(ctx, "/v1/events?"+query.Encode())
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		defer body.Close()
+		for lines := json.NewDecoder(body); ; {
+			var e Event
+			err := lines.Decode(&e)
+			if ctx.Err() != nil || err == io.EOF {
+				return
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 func (c *Client) decode(ctx context.Context, path string, v any) error {

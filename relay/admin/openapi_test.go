@@ -76,11 +76,15 @@ func TestOpenAPIRoutes(t *testing.T) {
 // schemas are the types behind the schemas.
 func schemas() map[string]reflect.Type {
 	return map[string]reflect.Type{
-		"Problem": reflect.TypeFor[problem](),
-		"Entry":   reflect.TypeFor[Entry](),
-		"Detail":  reflect.TypeFor[Detail](),
-		"Bin":     reflect.TypeFor[Bin](),
-		"Event":   reflect.TypeFor[Event](),
+		"Problem":     reflect.TypeFor[problem](),
+		"Entry":       reflect.TypeFor[Entry](),
+		"Detail":      reflect.TypeFor[Detail](),
+		"Bin":         reflect.TypeFor[Bin](),
+		"NextPage":    reflect.TypeFor[nextPage](),
+		"Destination": reflect.TypeFor[Destination](),
+		"Depth":       reflect.TypeFor[Depth](),
+		"Stats":       reflect.TypeFor[Stats](),
+		"Event":       reflect.TypeFor[Event](),
 	}
 }
 
@@ -157,7 +161,7 @@ func TestOpenAPIWords(t *testing.T) {
 	t.Parallel()
 	all := described(t).Components.Schemas
 	for at, want := range map[string][]string{
-		"Entry.state": {StateActive, StateDue, StateDeferred, StateBlocked, StateDamaged},
+		"Entry.state": {StateActive, StateDue, StateDeferred, StateBlocked, StateHeld, StateDamaged},
 		"Event.event": EventWords(),
 	} {
 		name, field, _ := strings.Cut(at, ".")

@@ -29,6 +29,8 @@ func (s *Server) table() []route {
 		{"GET /v1/queue", toReaders, s.queue},
 		{"GET /v1/queue/{id}", toReaders, s.message},
 		{"GET /v1/destinations", toReaders, s.destinations},
+		{"GET /v1/destinations/{name}", toReaders, s.destination},
+		{"GET /v1/stats", toReaders, s.stats},
 		{"GET /v1/events", toReaders, s.tail},
 		{"GET /debug/pprof/", toOwner, pprof.Index},
 		{"GET /debug/pprof/profile", toOwner, pprof.Profile},

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"postrider/relay"
@@ -37,12 +36,15 @@ type Options struct {
 	// defaults that nobody tells anything.
 	Metrics *Metrics
 	Events  *Events
+	// Figures are what the parts of the relay measure by themselves.
+	Figures []func() []relay.Figure
 }
 
 // Server answers operators.
 type Server struct {
 	o         Options
 	guard     *guard
+	census    *censusTaker
 	listeners []net.Listener
 	http      http.Server
 	// stopping ends streams, which would go on for ever.
@@ -65,6 +67,10 @@ func New(o Options) (*Server, error) {
 		o.Events = NewEvents(o.Now)
 	}
 	s := &Server{o: o, guard: newGuard(o.Tokens), stopping: make(chan struct{})}
+	s.census = &censusTaker{spool: o.Spool, now: o.Now}
+	if o.Scheduler != nil {
+		o.Metrics.Watch(o.Scheduler.Status, append(o.Figures, s.census.Figures)...)
+	}
 	if err := s.bind(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -187,98 +193,6 @@ func (s *Server) Close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// queue streams deliveries in order of arrival, one JSON object a line. Query: from (an ID),
-// destination, limit (0 for all).
-func (s *Server) queue(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	var from relay.ID
-	var err error
-	if text := query.Get("from"); text != "" {
-		if from, err = relay.ParseID(text); err != nil {
-			refuse(w, http.StatusBadRequest, err)
-			return
-		}
-	}
-	limit := 0
-	if text := query.Get("limit"); text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 0 {
-			refuse(w, http.StatusBadRequest, fmt.Errorf("limit %q: want a whole number", text))
-			return
-		}
-	}
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	s.stream(r.Context(), json.NewEncoder(w), from, query.Get("destination"), limit)
-}
-
-// stream writes entries until the limit. An error once the answer has begun is its last line.
-func (s *Server) stream(ctx context.Context, out *json.Encoder, from relay.ID, only string, limit int) {
-	written := 0
-	for d, err := range s.o.Spool.List(ctx, from) {
-		if err != nil {
-			out.Encode(problem{err.Error()})
-			return
-		}
-		if only != "" && d.To.String() != only {
-			continue
-		}
-		if limit > 0 && written == limit {
-			return
-		}
-		written++
-		e, err := s.entry(ctx, d)
-		if err != nil {
-			out.Encode(problem{err.Error()})
-			return
-		}
-		if out.Encode(e) != nil {
-			return
-		}
-	}
-}
-
-func (s *Server) entry(ctx context.Context, d relay.Delivery) (Entry, error) {
-	m, err := s.o.Spool.Message(ctx, d.Message)
-	if err != nil && !errors.Is(err, relay.ErrNotFound) && !errors.Is(err, relay.ErrCorrupt) {
-		return Entry{}, err
-	}
-	return entry(d, m, s.o.Scheduler, s.o.Now()), nil
-}
-
-func (s *Server) message(w http.ResponseWriter, r *http.Request) {
-	id, err := relay.ParseID(r.PathValue("id"))
-	if err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	m, err := s.o.Spool.Message(r.Context(), id)
-	if errors.Is(err, relay.ErrNotFound) {
-		refuse(w, http.StatusNotFound, fmt.Errorf("%s is not in the queue: delivered, returned or never here", id))
-		return
-	}
-	if err != nil {
-		refuse(w, http.StatusInternalServerError, err)
-		return
-	}
-	ds, err := s.o.Spool.Deliveries(r.Context(), id)
-	if err != nil {
-		refuse(w, http.StatusInternalServerError, err)
-		return
-	}
-	v := detail(m)
-	for _, d := range ds {
-		v.Deliveries = append(v.Deliveries, entry(d, m, s.o.Scheduler, s.o.Now()))
-	}
-	answer(w, v)
-}
-
-func (s *Server) destinations(w http.ResponseWriter, _ *http.Request) {
-	bins := []Bin{}
-	for _, b := range s.o.Scheduler.Status() {
-		bins = append(bins, bin(b))
-	}
-	answer(w, bins)
 }
 
 // problem is the JSON of an error.

@@ -19,8 +19,9 @@ type Entry struct {
 	Received    time.Time `json:"received"`
 	Attempts    int       `json:"attempts"`
 	Due         time.Time `json:"due"`
-	// State is active, due, deferred or blocked: active mail is being delivered, blocked
-	// mail waits for its destination, deferred mail for its own next attempt.
+	// State is active, due, deferred, blocked or held: active mail is being delivered, blocked
+	// mail waits for its destination, deferred mail for its own next attempt, held mail for a
+	// person.
 	State string `json:"state"`
 	// Reason says in words why the delivery is still here.
 	Reason string `json:"reason"`
@@ -32,6 +33,7 @@ const (
 	StateDue      = "due"
 	StateDeferred = "deferred"
 	StateBlocked  = "blocked"
+	StateHeld     = "held"
 	// StateDamaged marks a delivery whose message cannot be read.
 	StateDamaged = "damaged"
 )
@@ -78,8 +80,10 @@ func standing(d relay.Delivery, s *relay.Scheduler, now time.Time) (state, reaso
 	case active:
 		took := now.Sub(attempt.Since).Round(time.Second)
 		return StateActive, fmt.Sprintf("being delivered to %s (%s) for %v", attempt.Host, attempt.Addr, took)
-	case bin.Closed:
+	case bin.Closed && d.Held == "":
 		return StateBlocked, bin.Reason.String() + "; next probe " + bin.Until.Format(time.RFC3339)
+	case d.Held != "":
+		return StateHeld, d.Held
 	case d.Due.After(now):
 		return StateDeferred, d.Last.String()
 	case d.Last.Text != "":
@@ -118,6 +122,7 @@ type Bin struct {
 	Next        time.Time `json:"next,omitzero"`
 }
 
+// bin shows how a destination stands.
 func bin(s relay.BinStatus) Bin {
 	return Bin{
 		Destination: s.To.String(), Loaded: s.Loaded, Away: s.Away, Site: s.Site,
