@@ -59,6 +59,8 @@ type authorizer struct {
 	// wait holds the answers until it is closed.
 	wait   chan struct{}
 	access map[string]time.Time
+	// answered, where it is set, is called before an answer is sent.
+	answered func()
 }
 
 func newAuthorizer(t *testing.T, c *clock) *authorizer {
@@ -106,6 +108,9 @@ func (a *authorizer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token := fmt.Sprintf("access-%d", a.requests)
 	a.access[token] = a.clock.time().Add(time.Hour)
 	answer["access_token"] = token
+	if a.answered != nil {
+		a.answered()
+	}
 	_ = json.NewEncoder(w).Encode(answer)
 }
 

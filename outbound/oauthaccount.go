@@ -37,6 +37,8 @@ type accounts struct {
 
 	mu    sync.Mutex
 	byKey map[string]*account
+	// order has them as they were found.
+	order []*account
 }
 
 func newAccounts(o *Options) *accounts {
@@ -51,7 +53,9 @@ func (as *accounts) of(c *Credentials) *account {
 	a := as.byKey[key]
 	if a == nil {
 		a = &account{user: c.User, o: c.OAuth.complete(), client: as.client, now: as.now, turn: make(chan struct{}, 1)}
+		a.shown.state = TokenState{User: c.User, Provider: a.o.Provider, Grant: a.o.Grant(), TokenFile: a.o.TokenFile}
 		as.byKey[key] = a
+		as.order = append(as.order, a)
 	}
 	return a
 }
@@ -67,12 +71,16 @@ type account struct {
 	turn chan struct{}
 	held Token
 	// unsaved says that held has a refresh token that is not on disk yet: nothing of it is used.
+	// It came in exchange for the refresh token base.
 	unsaved bool
+	base    string
 	// failed is why the endpoint is left alone until retry.
 	failed error
 	retry  time.Time
 	// bad is the access token that a host did not take.
 	bad string
+	// shown is what operators see of it.
+	shown shownToken
 }
 
 // token returns an access token that is good for some time. The error is a *relay.Reply.
@@ -90,6 +98,7 @@ func (a *account) token(ctx context.Context) (string, error) {
 		if a.failed = a.refresh(context.WithoutCancel(ctx)); a.failed != nil {
 			a.retry = now.Add(tokenPause)
 		}
+		a.shown.note(a.held, a.failed, now)
 	}
 	if a.failed != nil && !a.good(tokenLeast) {
 		return "", a.failed
@@ -111,11 +120,19 @@ func (a *account) refused(token string) {
 }
 
 // refresh gets a new access token. A refresh token that came with it is on disk before
-// anything of the answer is used.
+// anything of the answer is used. Whoever else has the file, such as a sign-in or a second process,
+// waits meanwhile: a refresh token that is spent twice may cost the account.
 func (a *account) refresh(ctx context.Context) error {
 	if !a.o.interactive() {
 		return a.ask(ctx)
 	}
+	unlock, err := lockToken(ctx, a.o.TokenFile)
+	if err != nil && !a.unsaved {
+		return saying(replyAuth, "No OAuth2 token of %s: run postrider oauth login", a.user).Because(err)
+	} else if err != nil {
+		return saying(replyToken, "Cannot store the OAuth2 token of %s", a.user).Because(err)
+	}
+	defer unlock()
 	if a.unsaved {
 		return a.save()
 	}
@@ -131,19 +148,24 @@ func (a *account) refresh(ctx context.Context) error {
 	if a.good(tokenMargin) {
 		return nil
 	}
-	before := held.Refresh
+	a.base = held.Refresh
 	if err := a.ask(ctx); err != nil {
 		return err
-	}
-	// What a person put there meanwhile is newer than ours.
-	if onDisk, err := ReadToken(a.o.TokenFile); err == nil && onDisk.Refresh != before {
-		return nil
 	}
 	a.unsaved = true
 	return a.save()
 }
 
+// save stores what was got, unless the file has another refresh token than the one that it was got
+// for: what a person put there meanwhile is newer, and is read the next time.
 func (a *account) save() error {
+	if onDisk, err := ReadToken(a.o.TokenFile); err == nil && onDisk.Refresh != a.base {
+		a.held, a.unsaved = onDisk, false
+		if !a.good(tokenLeast) {
+			return saying(replyToken, "The OAuth2 token of %s has just been replaced", a.user)
+		}
+		return nil
+	}
 	if err := writeToken(a.o.TokenFile, a.held); err != nil {
 		return saying(replyToken, "Cannot store the OAuth2 token of %s", a.user).Because(err)
 	}

@@ -65,6 +65,11 @@ func (l Login) SignIn(ctx context.Context, c *Credentials) (Token, error) {
 	if err := os.MkdirAll(filepath.Dir(o.TokenFile), 0o700); err != nil {
 		return Token{}, fmt.Errorf("store the token: %w", err)
 	}
+	unlock, err := lockToken(ctx, o.TokenFile)
+	if err != nil {
+		return Token{}, fmt.Errorf("store the token: %w", err)
+	}
+	defer unlock()
 	if err := writeToken(o.TokenFile, t); err != nil {
 		return Token{}, fmt.Errorf("store the token: %w", err)
 	}
