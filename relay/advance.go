@@ -32,6 +32,8 @@ func (s *Scheduler) advance(b *bin) {
 func (s *Scheduler) alarmFor(b *bin, now time.Time) time.Time {
 	busy := b.count+b.away > 0
 	switch {
+	case b.paused != nil:
+		return time.Time{}
 	case b.count > 0 && b.pool == nil && !b.resolving:
 		return later(now, b.gate.until)
 	case b.refilling || b.probing() && busy:
@@ -46,6 +48,10 @@ func (s *Scheduler) alarmFor(b *bin, now time.Time) time.Time {
 
 // dispatch brings the bin's deliveries to a pool, or its destination to resolution.
 func (s *Scheduler) dispatch(b *bin, now time.Time) {
+	if b.paused != nil {
+		s.unload(b)
+		return
+	}
 	if b.pool != nil && !b.site.stale(now) {
 		b.pool.ready.enter(b.place)
 		s.pump(b.pool)
@@ -67,6 +73,7 @@ func (s *Scheduler) bin(to Destination) *bin {
 	b := s.bins[to]
 	if b == nil {
 		b = newBin(to)
+		b.paused = s.pauses.of(to)
 		s.bins[to] = b
 	}
 	return b

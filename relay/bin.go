@@ -23,6 +23,8 @@ type bin struct {
 	// have been served, so that a sender of one message at a time pays for them all.
 	live int
 
+	// paused is the operators' order to deliver nothing; nil when there is none.
+	paused *Pause
 	// gate is closed while the destination cannot be resolved.
 	gate gate
 	// site and pool are nil until the destination is resolved.
@@ -227,7 +229,7 @@ func (b *bin) wake() time.Time {
 // due is when the earliest delivery that waits in the spool can be loaded; zero for none.
 func (b *bin) due() time.Time {
 	first := b.hungry.first()
-	if first == nil {
+	if first == nil || b.paused != nil {
 		return time.Time{}
 	}
 	return first.at

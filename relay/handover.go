@@ -18,7 +18,7 @@ func (s *Scheduler) reserve(m *Message, ds []Delivery) {
 		b := s.bin(d.To)
 		f := b.flow(d.Flow)
 		behind := f.refilling || !f.next.IsZero() && !f.next.After(now)
-		if behind || b.probing() || !s.hasRoom(b) {
+		if behind || b.paused != nil || b.probing() || !s.hasRoom(b) {
 			continue
 		}
 		d.Claimed, d.message = true, m

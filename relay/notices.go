@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"context"
 	"io"
 )
 
@@ -13,7 +14,7 @@ const returnWhole = 50 << 10
 // the recipients that failed, those that are late for the first time, and those whose success
 // nobody else will tell of (RFC 3464 section 2.1). It returns what to tell the observer once
 // the settlement is made.
-func (s *Scheduler) notices(settlement *Settlement, m *Message, done Attempted) []Notified {
+func (s *Scheduler) notices(ctx context.Context, settlement *Settlement, m *Message, done Attempted) []Notified {
 	n := &dsn{
 		hostname: s.o.Hostname, about: m, outcomes: s.toTell(settlement, m, done), now: s.o.Now(),
 		until: s.o.Retry.end(&done.Delivery, m.Received),
@@ -24,7 +25,7 @@ func (s *Scheduler) notices(settlement *Settlement, m *Message, done Attempted) 
 	if len(n.of(delayed)) > 0 {
 		settlement.Then[0].Warned = true
 	}
-	return []Notified{s.notify(settlement, n)}
+	return []Notified{s.notify(ctx, settlement, n)}
 }
 
 // toTell picks the outcomes that the sender wants to hear of (RFC 3461 section 4.1), and the
@@ -53,17 +54,17 @@ func (s *Scheduler) toTell(settlement *Settlement, m *Message, done Attempted) [
 
 // notify adds one notice. What came with a null reverse-path is itself a notice or wants
 // none: nothing is sent about it, so notices never loop (RFC 5321 section 6.1).
-func (s *Scheduler) notify(settlement *Settlement, n *dsn) Notified {
+func (s *Scheduler) notify(ctx context.Context, settlement *Settlement, n *dsn) Notified {
 	to := n.about.Envelope.Sender
 	told := Notified{About: n.about.ID, To: to, Status: n.status()}
 	if to.IsNull() {
 		told.Dropped = true
 		return told
 	}
-	s.attachOriginal(n)
+	s.attachOriginal(ctx, n)
 	m, body := n.message(s.o.IDs.Next())
 	open := func() (io.ReadSeekCloser, error) { return memoryBody{bytes.NewReader(body)}, nil }
-	if err := sign(s.settles, s.o.Signers, m, open); err != nil {
+	if err := sign(ctx, s.o.Signers, m, open); err != nil {
 		s.o.Observer.Faulted(Fault{Doing: "sign a notice", Message: m.ID, Err: err})
 	}
 	settlement.Notices = append(settlement.Notices, Notice{
@@ -75,12 +76,12 @@ func (s *Scheduler) notify(settlement *Settlement, n *dsn) Notified {
 
 // attachOriginal reads the message to be returned whole where that is wanted and it is small.
 // Should it not be readable, the header section serves.
-func (s *Scheduler) attachOriginal(n *dsn) {
+func (s *Scheduler) attachOriginal(ctx context.Context, n *dsn) {
 	// REQUIRETLS is as good as RET=HDRS (RFC 8689 section 5).
 	if n.worst() != failed || n.about.Envelope.Return == ReturnHeaders || n.about.Envelope.RequireTLS || n.about.Size > returnWhole {
 		return
 	}
-	body, err := s.o.Spool.Body(s.settles, n.about)
+	body, err := s.o.Spool.Body(ctx, n.about)
 	if err != nil {
 		return
 	}

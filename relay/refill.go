@@ -20,7 +20,7 @@ func (s *Scheduler) refill(b *bin, now time.Time) {
 // hunger is the flow to be loaded next, nil when there is none or no room for it.
 func (s *Scheduler) hunger(b *bin, now time.Time) *flow {
 	first := b.hungry.first()
-	if first == nil || first.at.After(now) || !s.hasRoom(b) || !b.reachable(now) {
+	if first == nil || b.paused != nil || first.at.After(now) || !s.hasRoom(b) || !b.reachable(now) {
 		return nil
 	}
 	if b.probing() && b.count+b.away > 0 {

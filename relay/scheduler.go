@@ -69,6 +69,7 @@ type Scheduler struct {
 	mu          sync.Mutex
 	bins        map[Destination]*bin
 	pools       map[string]*pool
+	pauses      pauses
 	binAlarms   alarms[*bin]
 	poolAlarms  alarms[*pool]
 	memory      int64

@@ -15,6 +15,8 @@ type BinStatus struct {
 	Site string
 	// Connections, Idle and Window are the site's.
 	Connections, Idle, Window int
+	// Paused is the operators' order to deliver nothing; nil when there is none.
+	Paused *Pause
 	// Closed says that the gate is closed for Reason until the next probe.
 	Closed bool
 	Until  time.Time
@@ -49,7 +51,7 @@ func (s *Scheduler) StatusOf(to Destination) (BinStatus, bool) {
 }
 
 func (b *bin) status() BinStatus {
-	st := BinStatus{To: b.to, Loaded: b.count, Away: b.away, Next: b.due()}
+	st := BinStatus{To: b.to, Loaded: b.count, Away: b.away, Next: b.due(), Paused: b.paused}
 	closed := &b.gate
 	if p := b.pool; p != nil {
 		st.Site = p.site.Key

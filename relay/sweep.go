@@ -92,7 +92,7 @@ func (s *Scheduler) warn(d Delivery) {
 	next.Due = d.Due.Add(time.Nanosecond)
 	settlement := Settlement{Delivery: d, Message: m, Then: []Delivery{next}}
 	done := Attempted{Delivery: d, Message: m, Outcomes: s.outcomes(d, m, failAll(d, reply), s.o.Now())}
-	about := s.notices(&settlement, m, done)
+	about := s.notices(s.settles, &settlement, m, done)
 	settlement.Then[0].Warned = true
 	if s.finish(settlement) {
 		for _, n := range about {
