@@ -26,6 +26,7 @@ require (
 )
 
 require (
+	blitiri.com.ar/go/spf v1.6.0
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	go.yaml.in/yaml/v2 v2.4.2 // indirect
 )

@@ -9,6 +9,7 @@ import (
 
 	"postrider/dkim"
 	"postrider/inbound"
+	"postrider/inbound/verify"
 	"postrider/outbound"
 	"postrider/policy"
 	"postrider/relay"
@@ -26,11 +27,14 @@ type Config struct {
 	// Hostname is our name, and Data the directory of everything that we keep.
 	Hostname, Data string
 
-	Spool     spool.Options
-	Inbound   inbound.Options
-	Outbound  outbound.Options
-	Policy    policy.Options
-	DKIM      dkim.Options
+	Spool    spool.Options
+	Inbound  inbound.Options
+	Outbound outbound.Options
+	Policy   policy.Options
+	DKIM     dkim.Options
+	// Verify has the listeners that find out where messages come from, by name. The resolver is
+	// up to the caller.
+	Verify    map[string]verify.Options
 	Receiver  relay.ReceiverOptions
 	Scheduler relay.SchedulerOptions
 	Admin     Admin

@@ -27,6 +27,7 @@ type listen struct {
 	ProxyProtocol []network `yaml:"proxy_protocol"`
 	XClient       []network `yaml:"xclient"`
 	MTPriority    []network `yaml:"mt_priority"`
+	Verify        []string  `yaml:"verify"`
 	Limits        limits    `yaml:"limits"`
 }
 
@@ -74,6 +75,7 @@ func loopback() []network {
 func (f *file) composeListeners(c *Config) {
 	for _, l := range f.Listen {
 		c.Inbound.Listeners = append(c.Inbound.Listeners, l.compose())
+		l.composeVerify(c)
 		c.Policy.Relay[l.Name] = append(c.Policy.Relay[l.Name], prefixes(l.Allow)...)
 	}
 }
@@ -132,6 +134,7 @@ func (l *listen) check(r *report, path string, users *users) {
 	}
 	l.TLS.check(r, path+".tls")
 	l.checkSessions(r, path)
+	l.checkVerify(r, path)
 	authenticates := l.Auth == "optional" || l.Auth == "required"
 	switch {
 	case !authenticates && len(l.Allow) == 0 && l.TLS.ClientCA == "":

@@ -28,6 +28,8 @@ type Listener struct {
 	Submission bool
 	// HideClient leaves the client out of the Received field.
 	HideClient bool
+	// Verifier finds out where messages come from, nil for nobody.
+	Verifier relay.Verifier
 	// Discard are the EHLO keywords of the extensions not to offer.
 	Discard []string
 	// ProxyProtocol are the load balancers: every connection from these networks begins
@@ -121,7 +123,7 @@ func (l Listener) authenticates() bool { return l.Auth == AuthOptional || l.Auth
 // handling is what transactions are told of the listener.
 func (l Listener) handling() relay.Handling {
 	return relay.Handling{
-		Strict: l.Strict, Submission: l.Submission, HideClient: l.HideClient,
+		Strict: l.Strict, Submission: l.Submission, HideClient: l.HideClient, Verifier: l.Verifier,
 		MessageSize: l.Limits.MessageSize, Recipients: l.Limits.Recipients,
 	}
 }

@@ -144,6 +144,9 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 		return d, err
 	}
 	d.closers = append(d.closers, d.admin.Close)
+	if err := addVerifiers(config); err != nil {
+		return d, err
+	}
 	config.Inbound.Receiver, config.Inbound.Observer = receiver, observer
 	if d.inbound, err = inbound.New(config.Inbound); err != nil {
 		return d, err
