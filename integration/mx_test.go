@@ -34,13 +34,18 @@ func (i internet) peer(t *testing.T, ip string) *outboundtest.Peer {
 }
 
 // config is that of a relay which delivers by MX in this internet.
-func (i internet) config() string {
+func (i internet) config() string { return i.relay("1s", "5s") }
+
+// patient is the same for a relay that does not try again while a test lasts.
+func (i internet) patient() string { return i.relay("2h", "4h") }
+
+func (i internet) relay(first, most string) string {
 	return fmt.Sprintf(`routes:
   - {name: internet, mx: true}
 dns: {servers: [%q], allow_loopback: true}
 delivery: {mx_port: %d}
-retry: {first: 1s, max: 5s}
-`, i.dns.Addr(), i.port)
+retry: {first: %s, max: %s}
+`, i.dns.Addr(), i.port, first, most)
 }
 
 func TestMX(t *testing.T) {

@@ -153,6 +153,33 @@ func (p *Process) RSS() (int64, error) { return p.memory("VmRSS:") }
 // PeakRSS gives the most resident memory so far, in bytes.
 func (p *Process) PeakRSS() (int64, error) { return p.memory("VmHWM:") }
 
+// clockTick is the unit of CPU time in /proc; it is the same on every Linux that Go runs on.
+const clockTick = 10 * time.Millisecond
+
+// CPU gives the CPU time used so far.
+func (p *Process) CPU() (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid()))
+	if err != nil {
+		return 0, err
+	}
+	// The second field is a name in parentheses, which may contain anything. The 14th and 15th
+	// are the time in the program and in the system.
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("the status of a process ends early: %q", text)
+	}
+	var total time.Duration
+	for _, field := range fields[11:13] {
+		ticks, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		total += time.Duration(ticks) * clockTick
+	}
+	return total, nil
+}
+
 func (p *Process) memory(line string) (int64, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", p.Pid()))
 	if err != nil {

@@ -42,7 +42,8 @@ The exit code is 0 only when every message was accepted.`,
 		Example: `  postrider load --messages 10000 --sessions 100
   postrider load --rate 50 --for 10m --messages 1000000
   postrider load --to 127.0.0.1:2626 --size 1MiB --sessions 10 --pipeline
-  postrider load --to-address "user{n}@example.net" --recipients 5 --accepted ids.txt`,
+  postrider load --to-address "user{n}@example.net" --recipients 5 --accepted ids.txt
+  postrider load --to-address "user{n}@d{d}.example" --domains 1000`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -59,6 +60,7 @@ The exit code is 0 only when every message was accepted.`,
 	fs.IntVar(&f.o.Recipients, "recipients", 1, "recipients per message")
 	fs.StringVar(&f.o.From, "from", "load@example.com", "sender address")
 	fs.StringVar(&f.o.Address, "to-address", "user{n}@example.net", "recipient address, {n} is counted up")
+	fs.Int64Var(&f.o.Domains, "domains", 10, "what {d} in the recipient address counts up to, over and over")
 	fs.IntVar(&f.o.PerSession, "messages-per-session", 0, "reconnect after so many messages (0: never)")
 	fs.BoolVar(&f.o.TLS, "tls", false, "encrypt by STARTTLS; the certificate is not looked at")
 	fs.BoolVar(&f.o.Pipeline, "pipeline", false, "send MAIL, RCPT and DATA in one flight where that is offered")
@@ -76,6 +78,9 @@ func (f *loadFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	size, err := humanize.ParseBytes(f.size)
 	if err != nil || size > loadSizeMax {
 		return fmt.Errorf("--size %q: want a size such as 4KiB, at most 1GiB", f.size)
+	}
+	if f.o.Domains < 1 {
+		return fmt.Errorf("--domains %d: want at least 1", f.o.Domains)
 	}
 	f.o.Size, f.o.Now, f.o.Run = int(size), time.Now, strings.ToLower(rand.Text()[:10])
 	if f.accepted != "" {

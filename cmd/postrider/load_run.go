@@ -27,8 +27,10 @@ type loadOptions struct {
 	// Rate is messages per second over all sessions; 0 means as fast as it goes.
 	Rate float64
 	// From is the reverse-path. Address is the pattern of the forward-paths, in which {n} is
-	// the number of the recipient, counted over the whole run.
+	// the number of the recipient, counted over the whole run, and {d} counts over and over
+	// from 0 up to but not including Domains.
 	From, Address string
+	Domains       int64
 	Recipients    int
 	// PerSession is how many messages a connection carries; 0 means all.
 	PerSession int
@@ -174,7 +176,9 @@ func (l *load) addresses(n int64) []string {
 	to := make([]string, l.o.Recipients)
 	for i := range to {
 		number := (n-1)*int64(l.o.Recipients) + int64(i) + 1
-		to[i] = strings.ReplaceAll(l.o.Address, "{n}", strconv.FormatInt(number, 10))
+		to[i] = strings.NewReplacer(
+			"{n}", strconv.FormatInt(number, 10), "{d}", strconv.FormatInt(number%l.o.Domains, 10),
+		).Replace(l.o.Address)
 	}
 	return to
 }

@@ -95,7 +95,7 @@ func runLoad(t *testing.T, o loadOptions, change func(*sinkOptions)) (loadReport
 	})
 	o.To, o.Helo, o.From, o.Address, o.Run = addr, "load.test", "load@example.com", "user{n}@example.net", "run"
 	o.For, o.Timeout, o.Now, o.Progress = time.Minute, 10*time.Second, time.Now, func() {}
-	o.Sessions, o.Recipients = max(o.Sessions, 1), max(o.Recipients, 1)
+	o.Sessions, o.Recipients, o.Domains = max(o.Sessions, 1), max(o.Recipients, 1), max(o.Domains, 1)
 	l, err := newLoad(o)
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +185,7 @@ func TestLoadEndsInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	l, err := newLoad(loadOptions{To: silent.Addr().String(), Messages: 10, Sessions: 2, Recipients: 1, For: time.Millisecond, Timeout: time.Hour, Now: time.Now, Progress: func() {}})
+	l, err := newLoad(loadOptions{To: silent.Addr().String(), Messages: 10, Sessions: 2, Recipients: 1, Domains: 1, For: time.Millisecond, Timeout: time.Hour, Now: time.Now, Progress: func() {}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,4 +255,17 @@ func FuzzParseReplyLine(f *testing.F) {
 			t.Errorf("%q: code %d, more %v, %v", line, code, more, err)
 		}
 	})
+}
+
+func TestLoadAddresses(t *testing.T) {
+	t.Parallel()
+	l := &load{o: loadOptions{Address: "user{n}@d{d}.example", Recipients: 2, Domains: 3}}
+	var got []string
+	for n := int64(1); n <= 2; n++ {
+		got = append(got, l.addresses(n)...)
+	}
+	want := []string{"user1@d1.example", "user2@d2.example", "user3@d0.example", "user4@d1.example"}
+	if !slices.Equal(got, want) {
+		t.Errorf("addresses are %q, want %q", got, want)
+	}
 }
