@@ -23,6 +23,7 @@ func (f *file) check(r *report) {
 	f.Retry.checkClasses(r)
 	f.checkReplies(r)
 	f.checkTLS(r)
+	f.checkTLSReport(r)
 	f.checkFallbacks(r)
 	for i := range f.Routes {
 		f.Routes[i].check(r, fmt.Sprintf("routes[%d]", i))

@@ -42,6 +42,7 @@ func (f *file) compose() *Config {
 	}
 	f.composeDKIM(c)
 	f.composeDelivery(c)
+	c.TLSReports = f.composeTLSReports()
 	return c
 }
 
@@ -71,7 +72,7 @@ func (f *file) composeDelivery(c *Config) {
 	}
 	for _, r := range f.Routes {
 		routes, ways := r.composeWays()
-		c.Policy.Routes = append(c.Policy.Routes, policy.Route{Name: r.Name, When: r.When, MX: r.MX, Ways: ways})
+		c.Policy.Routes = append(c.Policy.Routes, policy.Route{Name: r.Name, When: r.When, MX: r.MX, TLSOptional: r.tlsOptional(), Ways: ways})
 		c.Outbound.Routes = append(c.Outbound.Routes, routes...)
 	}
 }

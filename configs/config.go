@@ -37,8 +37,10 @@ type Config struct {
 	Verify    map[string]verify.Options
 	Receiver  relay.ReceiverOptions
 	Scheduler relay.SchedulerOptions
-	Admin     Admin
-	Log       Log
+	// TLSReports says how domains are told of TLS with their hosts.
+	TLSReports TLSReports
+	Admin      Admin
+	Log        Log
 }
 
 // Admin is where operators reach us.

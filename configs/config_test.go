@@ -127,7 +127,7 @@ func TestDefault(t *testing.T) {
 		"log":       {c.Log, configs.Log{Level: "info", Format: "json"}},
 		"listeners": {fmt.Sprint(c.Inbound.Listeners), fmt.Sprint([]inbound.Listener{{Name: "local", Address: "127.0.0.1:2525"}})},
 		"allow":     {fmt.Sprint(c.Policy.Relay), "map[local:[127.0.0.0/8 ::1/128]]"},
-		"routes":    {fmt.Sprint(c.Policy.Routes), fmt.Sprint([]policy.Route{{Name: "internet", MX: true}})},
+		"routes":    {fmt.Sprint(c.Policy.Routes), fmt.Sprint([]policy.Route{{Name: "internet", MX: true, TLSOptional: true}})},
 		"ways":      {fmt.Sprint(c.Outbound.Routes), fmt.Sprint([]outbound.Route{{Name: "internet", MX: true}})},
 		"retry":     {c.Scheduler.Retry, relay.DefaultRetry()},
 		"size":      {c.Receiver.MessageSize, int64(50_000_000)},

@@ -4,20 +4,21 @@ import "postrider/relay"
 
 // file is the configuration file, key for key.
 type file struct {
-	Hostname string   `yaml:"hostname"`
-	Data     path     `yaml:"data"`
-	Listen   []listen `yaml:"listen"`
-	Users    users    `yaml:"users"`
-	Limits   limits   `yaml:"limits"`
-	DNS      dns      `yaml:"dns"`
-	Routes   []route  `yaml:"routes"`
-	Rules    []rule   `yaml:"rules"`
-	DKIM     []key    `yaml:"dkim"`
-	Replies  []reply  `yaml:"replies"`
-	Retry    retry    `yaml:"retry"`
-	Delivery delivery `yaml:"delivery"`
-	Admin    admin    `yaml:"admin"`
-	Log      logging  `yaml:"log"`
+	Hostname  string    `yaml:"hostname"`
+	Data      path      `yaml:"data"`
+	Listen    []listen  `yaml:"listen"`
+	Users     users     `yaml:"users"`
+	Limits    limits    `yaml:"limits"`
+	DNS       dns       `yaml:"dns"`
+	Routes    []route   `yaml:"routes"`
+	Rules     []rule    `yaml:"rules"`
+	DKIM      []key     `yaml:"dkim"`
+	Replies   []reply   `yaml:"replies"`
+	Retry     retry     `yaml:"retry"`
+	Delivery  delivery  `yaml:"delivery"`
+	TLSReport tlsReport `yaml:"tls_report"`
+	Admin     admin     `yaml:"admin"`
+	Log       logging   `yaml:"log"`
 }
 
 type dns struct {

@@ -20,6 +20,7 @@ import (
 	"postrider/configs"
 	"postrider/inbound"
 	"postrider/outbound"
+	"postrider/outbound/tlsrpt"
 	"postrider/policy"
 	"postrider/relay"
 	"postrider/relay/admin"
@@ -83,8 +84,11 @@ type relayd struct {
 	log       zerolog.Logger
 	spool     *spool.Spool
 	scheduler *relay.Scheduler
-	admin     *admin.Server
-	inbound   *inbound.Server
+	transport *outbound.Transport
+	// reporter is nil where no domain is told of its TLS.
+	reporter *tlsrpt.Reporter
+	admin    *admin.Server
+	inbound  *inbound.Server
 	// closers are what to close at the end, last opened first.
 	closers []func() error
 }
@@ -117,10 +121,14 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 		return d, err
 	}
 	config.Outbound.Diverted = logDiversions(log)
+	if err := openTLSReports(config); err != nil {
+		return d, err
+	}
 	transport, err := outbound.New(config.Outbound)
 	if err != nil {
 		return d, err
 	}
+	d.transport = transport
 
 	o := config.Scheduler
 	o.Spool, o.Transport, o.Policy, o.Observer, o.Signers = d.spool, transport, rules, observer, signers
@@ -133,6 +141,9 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	r.Scheduler, r.IDs, r.Now = d.scheduler, ids, time.Now
 	receiver, err := relay.NewReceiver(r)
 	if err != nil {
+		return d, err
+	}
+	if d.reporter, err = newReporter(config.TLSReports, transport, receiver, observer.Faulted); err != nil {
 		return d, err
 	}
 
@@ -163,7 +174,11 @@ func (d *relayd) run(ctx context.Context) error {
 	parts := []*part{
 		{name: "admin", run: d.admin.Run},
 		{name: "scheduler", run: d.scheduler.Run},
+		{name: "transport", run: d.transport.Run},
 		{name: "inbound", run: d.inbound.Run},
+	}
+	if d.reporter != nil {
+		parts = append(parts, &part{name: "TLS reports", run: d.reporter.Run})
 	}
 	for _, p := range parts {
 		p.start(context.WithoutCancel(ctx), cancel)

@@ -111,7 +111,7 @@ func (r *Reporter) Run(ctx context.Context) error {
 // send sees to all days whose reports are due.
 func (r *Reporter) send(ctx context.Context) {
 	now := r.o.Now()
-	if now.Before(startOf(now).Add(r.delay)) || now.Before(r.next) {
+	if now.Before(r.next) {
 		return
 	}
 	days, err := r.o.Ledger.closed()
@@ -119,6 +119,9 @@ func (r *Reporter) send(ctx context.Context) {
 		r.o.Fault(relay.Fault{Doing: "look for TLS reports to send", Err: err})
 	}
 	for _, name := range days {
+		if start, err := time.Parse(dayLayout, name); err == nil && now.Before(start.Add(24*time.Hour+r.delay)) {
+			continue
+		}
 		if err := r.sendDay(ctx, name); err != nil && ctx.Err() == nil {
 			r.next = now.Add(pause)
 			r.o.Fault(relay.Fault{Doing: "send the TLS reports of " + name, Err: err})
