@@ -11,6 +11,7 @@ func (s *Scheduler) advance(b *bin) {
 		return
 	}
 	now := s.o.Now()
+	b.hasten(now)
 	s.refill(b, now)
 	if b.count > 0 {
 		s.dispatch(b, now)
@@ -19,7 +20,7 @@ func (s *Scheduler) advance(b *bin) {
 		s.remove(b)
 		return
 	}
-	at := s.alarmFor(b, now)
+	at := earlier(s.alarmFor(b, now), b.released(now))
 	s.binAlarms.set(b.alarm, at)
 	s.wakeTimer(at)
 	if p := b.pool; p != nil && p.shut() {
@@ -53,7 +54,7 @@ func (s *Scheduler) dispatch(b *bin, now time.Time) {
 		return
 	}
 	if b.pool != nil && !b.site.stale(now) {
-		b.pool.ready.enter(b.place)
+		b.pool.enter(b, now)
 		s.pump(b.pool)
 		return
 	}
@@ -72,7 +73,7 @@ func (s *Scheduler) dispatch(b *bin, now time.Time) {
 func (s *Scheduler) bin(to Destination) *bin {
 	b := s.bins[to]
 	if b == nil {
-		b = newBin(to)
+		b = newBin(to, s.limits)
 		b.paused = s.pauses.of(to)
 		s.bins[to] = b
 	}
@@ -83,6 +84,7 @@ func (s *Scheduler) bin(to Destination) *bin {
 func (s *Scheduler) remove(b *bin) {
 	s.binAlarms.set(b.alarm, time.Time{})
 	delete(s.bins, b.to)
+	b.close()
 	if p := b.pool; p != nil {
 		p.part(b)
 		s.reap(p)

@@ -1,9 +1,6 @@
 package relay
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // bin holds what is known in memory of one destination's deliveries. Most of them are in
 // the spool; a bounded number are claimed and wait here, ready for a courier. Fields are
@@ -13,8 +10,10 @@ type bin struct {
 	flows map[Flow]*flow
 	// hungry has the flows that want deliveries from the spool, by when those are due.
 	hungry alarms[*flow]
-	// ready serves the flows that have deliveries in memory.
-	ready fair[*flow]
+	// lanes have the flows with deliveries in memory, by rank.
+	lanes []*lane
+	// slow has the flows that their rates hold up, by when they may go on.
+	slow alarms[*flow]
 	// memory is what the deliveries in memory take, those reserved for included, in bytes.
 	memory int64
 	// count is how many deliveries wait in memory; away is how many are with couriers.
@@ -30,8 +29,14 @@ type bin struct {
 	// site and pool are nil until the destination is resolved.
 	site  *Site
 	pool  *pool
-	place *entrant[*bin]
 	alarm *alarm[*bin]
+	// limits is the scheduler's; meters are the rates of the bin, and most is how many of its
+	// deliveries may be away at once, 0 for no limit.
+	limits *limiter
+	meters meters
+	most   int
+	// slowed is until when the meters hold the bin up.
+	slowed time.Time
 	// refilling and resolving say that a goroutine does so.
 	refilling, resolving bool
 }
@@ -52,7 +57,13 @@ type flow struct {
 	// live says that the bin counts the flow among those that have anything.
 	live   bool
 	hunger *alarm[*flow]
+	slow   *alarm[*flow]
+	lane   *lane
 	place  *entrant[*flow]
+	// offered is how many of its deliveries count among the lane's.
+	offered int
+	meters  meters
+	weight  float64
 }
 
 // flowsRemembered bounds the flows without deliveries that a bin remembers.
@@ -65,18 +76,28 @@ const (
 	flowBatch = 128
 )
 
-func newBin(to Destination) *bin {
-	b := &bin{to: to, flows: make(map[Flow]*flow)}
-	b.place, b.alarm = newEntrant(b), newAlarm(b)
+func newBin(to Destination, limits *limiter) *bin {
+	b := &bin{to: to, flows: make(map[Flow]*flow), limits: limits}
+	b.alarm = newAlarm(b)
+	b.meters, b.most = limits.ofDestination(to)
 	return b
+}
+
+// close lets go of what the bin holds on to.
+func (b *bin) close() {
+	b.limits.drop(b.meters)
+	for _, f := range b.flows {
+		b.limits.drop(f.meters)
+	}
 }
 
 // flow finds or makes the flow of that name.
 func (b *bin) flow(name Flow) *flow {
 	f := b.flows[name]
 	if f == nil {
-		f = &flow{name: name}
-		f.hunger, f.place = newAlarm(f), newEntrant(f)
+		f = &flow{name: name, lane: b.lane(name.rank())}
+		f.hunger, f.slow, f.place = newAlarm(f), newAlarm(f), newEntrant(f)
+		f.meters, f.weight = b.limits.ofFlow(name.Name())
 		b.flows[name] = f
 	}
 	return f
@@ -94,11 +115,7 @@ func (b *bin) note(name Flow, due time.Time) {
 
 // review puts the flow where it belongs after a change, and drops it when it is over.
 func (b *bin) review(f *flow) {
-	if len(f.queue) > 0 {
-		b.ready.enter(f.place)
-	} else {
-		b.ready.leave(f.place)
-	}
+	f.lane.admit(f)
 	at := f.next
 	if f.refilling || len(f.queue)+f.reserved >= flowLow {
 		at = time.Time{}
@@ -120,8 +137,8 @@ func (b *bin) settleLife(f *flow) {
 	if live {
 		return
 	}
-	if f.place.clock <= b.ready.now {
-		delete(b.flows, f.name)
+	if f.place.clock <= f.lane.ready.now {
+		b.dropFlow(f)
 	} else if len(b.flows)-b.live > flowsRemembered {
 		b.forget()
 	}
@@ -131,9 +148,9 @@ func (b *bin) settleLife(f *flow) {
 func (b *bin) forget() {
 	idle := len(b.flows) - b.live
 	for _, all := range []bool{false, true} {
-		for name, f := range b.flows {
-			if !f.live && (all || f.place.clock <= b.ready.now) {
-				delete(b.flows, name)
+		for _, f := range b.flows {
+			if !f.live && (all || f.place.clock <= f.lane.ready.now) {
+				b.dropFlow(f)
 				idle--
 			}
 		}
@@ -141,6 +158,12 @@ func (b *bin) forget() {
 			return
 		}
 	}
+}
+
+func (b *bin) dropFlow(f *flow) {
+	b.slow.set(f.slow, time.Time{})
+	b.limits.drop(f.meters)
+	delete(b.flows, f.name)
 }
 
 // push adds claimed deliveries to the end of their flow.
@@ -163,30 +186,81 @@ func (b *bin) pushBack(d Delivery) {
 	b.review(f)
 }
 
-// pop takes the next delivery, the flows being served in fairness.
-func (b *bin) pop() (Delivery, bool) {
-	e := b.ready.next()
-	if e == nil {
-		return Delivery{}, false
+// pop takes the next delivery of a lane, the flows being served in fairness. Those that their
+// rates hold up are left out.
+func (b *bin) pop(l *lane, now time.Time) (Delivery, bool) {
+	for e := l.ready.next(); e != nil; e = l.ready.next() {
+		f := e.value
+		if at := f.meters.ready(oneMessage); at.After(now) {
+			b.slow.set(f.slow, at)
+			b.review(f)
+			continue
+		}
+		return b.serve(f), true
 	}
-	f := e.value
+	return Delivery{}, false
+}
+
+// popAny takes a delivery, whatever the rates say: it is not for the next hop.
+func (b *bin) popAny() (Delivery, bool) {
+	for _, l := range b.lanes {
+		if e := l.ready.next(); e != nil {
+			return b.serve(e.value), true
+		}
+	}
+	for _, f := range b.flows {
+		if len(f.queue) > 0 {
+			return b.serve(f), true
+		}
+	}
+	return Delivery{}, false
+}
+
+// serve takes the first delivery of a flow, which pays for it.
+func (b *bin) serve(f *flow) Delivery {
 	d := f.queue[0]
 	f.queue[0] = Delivery{}
 	f.queue = f.queue[1:]
-	b.ready.charge(e, len(d.Recipients))
+	f.lane.ready.charge(f.place, float64(len(d.Recipients))/f.weight)
 	b.memory -= footprint(d)
 	b.count--
 	b.away++
 	b.review(f)
-	return d, true
+	return d
+}
+
+// hasten lets the flows take part again that their rates have held up long enough.
+func (b *bin) hasten(now time.Time) {
+	for a := b.slow.due(now); a != nil; a = b.slow.due(now) {
+		b.review(a.value)
+	}
+}
+
+// released is when the rates next let something of the bin go that they hold up; zero when they
+// hold nothing up.
+func (b *bin) released(now time.Time) (at time.Time) {
+	if b.count > 0 && b.slowed.After(now) {
+		at = b.slowed
+	}
+	if first := b.slow.first(); first != nil {
+		at = earlier(at, first.at)
+	}
+	return at
+}
+
+// heldUp says whether the bin's own limits keep its deliveries from a courier now.
+func (b *bin) heldUp(now time.Time) bool {
+	return b.slowed.After(now) || b.most > 0 && b.away >= b.most
 }
 
 // unload takes everything out of memory. The deliveries are still claimed: the caller
 // releases them, and then notes them.
 func (b *bin) unload() []Delivery {
 	all := make([]Delivery, 0, b.count)
-	for _, e := range slices.Clone(b.ready.heap) {
-		f := e.value
+	for _, f := range b.flows {
+		if len(f.queue) == 0 {
+			continue
+		}
 		for _, d := range f.queue {
 			b.memory -= footprint(d)
 		}

@@ -20,8 +20,11 @@ type courier struct {
 	conn   Conn
 	// carried counts the deliveries of this connection.
 	carried int
-	// ahead is what the connection has been told to expect next; nil for nothing.
-	ahead *load
+	// current is what is being delivered, and ahead what the connection has been told to expect
+	// next; nil for nothing.
+	current, ahead *load
+	// retrying says that the courier counts among those that carry retries.
+	retrying bool
 	// leaving says that the courier counts among those that leave its pool.
 	leaving bool
 	// connect is how long opening the connection took; it is charged to the first delivery.
@@ -70,12 +73,14 @@ func (c *courier) vet() bool {
 			s.mu.Unlock()
 			return true
 		}
-		d, ok := s.pick(c.pool, s.o.Now())
+		d, ok := s.pick(c, s.o.Now())
 		s.mu.Unlock()
 		if !ok {
 			return false
 		}
-		if s.prepare(d) != nil {
+		needed := s.prepare(d) != nil
+		s.spent(c, d, false)
+		if needed {
 			s.putBack(d)
 			return true
 		}
@@ -118,7 +123,7 @@ func (c *courier) next() (Delivery, bool) {
 		s.mu.Unlock()
 		return Delivery{}, false
 	}
-	if d, ok := s.pick(p, s.o.Now()); ok {
+	if d, ok := s.pick(c, s.o.Now()); ok {
 		s.mu.Unlock()
 		return d, true
 	}
@@ -166,6 +171,14 @@ func (l *load) transfer() Transfer {
 
 // load makes a delivery ready; nil when it needs no attempt or cannot have one.
 func (c *courier) load(d Delivery) *load {
+	l := c.open(d)
+	if l == nil {
+		c.s.spent(c, d, false)
+	}
+	return l
+}
+
+func (c *courier) open(d Delivery) *load {
 	defer c.contain(d)
 	m := c.s.prepare(d)
 	if m == nil {
@@ -188,9 +201,16 @@ func (c *courier) carry(l *load) (more bool) {
 	defer l.body.Close()
 	defer c.contain(l.d)
 	began := c.s.o.Now()
-	c.s.begin(l.d.DeliveryID, c.conn, began)
-	defer c.s.end(l.d.DeliveryID)
+	c.current = l
+	c.s.begin(c, l, began)
+	attempted := true
+	defer func() {
+		c.current = nil
+		c.s.end(l.d.DeliveryID)
+		c.s.spent(c, l.d, attempted)
+	}()
 	a := c.conn.Deliver(c.s.attempts, l.transfer(), c.lookAhead)
+	attempted = !a.Untried
 	c.conclude(l.d, l.m, a, began)
 	return c.conn.Usable() && c.carried < c.s.o.MessagesPerConnection
 }
@@ -202,11 +222,11 @@ func (c *courier) lookAhead() (Transfer, bool) {
 	s, p := c.s, c.pool
 	s.mu.Lock()
 	enough := s.stopped || c.carried+1 >= s.o.MessagesPerConnection ||
-		p.couriers-p.leaving > p.window.limit() || !p.backlog(p.dialing+1)
+		p.couriers-p.leaving > p.window.limit() || !p.turns.backlog(p.dialing+1)
 	var d Delivery
 	ok := false
 	if !enough {
-		d, ok = s.pick(p, s.o.Now())
+		d, ok = s.pick(c, s.o.Now())
 	}
 	s.mu.Unlock()
 	if !ok {
@@ -228,6 +248,7 @@ func (c *courier) contain(d Delivery) {
 	if l := c.ahead; l != nil {
 		c.ahead = nil
 		l.body.Close()
+		c.s.spent(c, l.d, false)
 		c.s.putBack(l.d)
 	}
 	c.s.panicked(d, cause)
@@ -290,6 +311,7 @@ func (s *Scheduler) panicked(d Delivery, cause any) {
 	next := d
 	next.Claimed, next.message = false, nil
 	next.Attempts++
+	next.ranked()
 	next.Last = replyLocalError
 	next.Due = s.o.Now().Add(s.o.Retry.wait(ClassNone, next.Attempts, s.o.Chance()))
 	s.finish(Settlement{Delivery: d, Then: []Delivery{next}})

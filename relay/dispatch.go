@@ -9,38 +9,76 @@ func (s *Scheduler) pump(p *pool) {
 	}
 	now := s.o.Now()
 	for len(p.idle) > 0 {
-		d, ok := s.pick(p, now)
+		d, ok := s.pick(p.idle[len(p.idle)-1], now)
 		if !ok {
-			return
+			break
 		}
 		s.popIdle(p).handed <- d
 	}
-	for p.wantsCourier(now) {
-		if s.connections >= s.o.ConnectionsTotal {
+	for len(p.idle) == 0 && p.wantsCourier(now) && s.mayDial(p, now) {
+		if !s.hasSlot(p) {
 			s.blocked[p] = struct{}{}
-			s.makeRoom()
+			s.makeRoom(p)
 			return
 		}
+		s.spendConnection(p, now)
 		s.hire(p)
 	}
-	if p.ready.len() > 0 && !p.gate.open() && p.dialing == 0 {
+	if p.turns.waiting() && !p.gate.open() && p.dialing == 0 {
 		s.setPoolAlarm(p, p.gate.until)
 	}
 }
 
-// pick takes a delivery for a courier of the pool and lets the bin that gave it refill.
-func (s *Scheduler) pick(p *pool, now time.Time) (Delivery, bool) {
-	d, from, stale := p.pick(now)
-	for _, b := range stale {
+// pick takes a delivery of the pool for a courier, if the rates of the site allow one, and lets
+// the bin that gave it refill.
+func (s *Scheduler) pick(c *courier, now time.Time) (Delivery, bool) {
+	p := c.pool
+	if !p.turns.waiting() {
+		return Delivery{}, false
+	}
+	if p.slowed = p.meters.ready(oneMessage); p.slowed.After(now) {
+		s.resume(p, p.slowed)
+		return Delivery{}, false
+	}
+	d, from, aside := p.pick(now, c.retrying || p.retryRoom(s.o.RetryShare))
+	for _, b := range aside {
 		s.advance(b)
 	}
 	if from == nil {
 		return Delivery{}, false
 	}
+	s.spend(p, from, d, now)
+	c.hold(d)
 	s.memory -= footprint(d)
 	s.refill(from, now)
 	return d, true
 }
+
+// resume sees to it that a pool is looked at when its rates allow something again. Behind a closed
+// gate the alarm is the probe's.
+func (s *Scheduler) resume(p *pool, at time.Time) {
+	if p.gate.open() && (p.alarm.index < 0 || at.Before(p.alarm.at)) {
+		s.setPoolAlarm(p, at)
+	}
+}
+
+// mayDial says whether the rates of connections allow one more, and pays for it.
+func (s *Scheduler) mayDial(p *pool, now time.Time) bool {
+	l := p.turns.next(true)
+	if p.dialAfter = later(p.meters.ready(oneConnection), l.bin.meters.ready(oneConnection)); p.dialAfter.After(now) {
+		s.resume(p, p.dialAfter)
+		return false
+	}
+	return true
+}
+
+// hasSlot says whether there may be one more connection, in all and to the provider.
+func (s *Scheduler) hasSlot(p *pool) bool {
+	return s.connections < s.o.ConnectionsTotal && !p.provider.full()
+}
+
+// full says whether all connections to the provider are taken.
+func (p *provider) full() bool { return p != nil && p.most > 0 && p.connections >= p.most }
 
 // popIdle takes an idle courier of the pool.
 func (s *Scheduler) popIdle(p *pool) *courier {
@@ -51,11 +89,13 @@ func (s *Scheduler) popIdle(p *pool) *courier {
 	return c
 }
 
-// makeRoom ends an idle connection of any pool, for one that has work.
-func (s *Scheduler) makeRoom() {
+// makeRoom ends an idle connection of another pool, for one that has work.
+func (s *Scheduler) makeRoom(other *pool) {
 	for p := range s.resting {
-		close(s.popIdle(p).handed)
-		return
+		if !other.provider.full() || p.provider == other.provider {
+			close(s.popIdle(p).handed)
+			return
+		}
 	}
 }
 
@@ -69,10 +109,20 @@ func (s *Scheduler) disband(p *pool) {
 	}
 }
 
+// newPool makes the pool of a site that had none.
+func (s *Scheduler) newPool(site *Site) *pool {
+	p := newPool(site, s.o.Connections)
+	p.alarm = newAlarm(p)
+	p.meters, p.provider = s.limits.ofSite(site)
+	s.pools[site.Key] = p
+	return p
+}
+
 // reap forgets a pool that is over.
 func (s *Scheduler) reap(p *pool) {
 	if p.over() && s.pools[p.site.Key] == p {
 		s.poolAlarms.set(p.alarm, time.Time{})
+		s.limits.drop(p.meters)
 		delete(s.pools, p.site.Key)
 		delete(s.blocked, p)
 	}

@@ -50,9 +50,9 @@ func (q *fair[T]) next() *entrant[T] {
 }
 
 // charge books the cost of what a competitor has been served.
-func (q *fair[T]) charge(e *entrant[T], cost int) {
+func (q *fair[T]) charge(e *entrant[T], cost float64) {
 	q.now = max(q.now, e.clock)
-	e.clock += float64(cost)
+	e.clock += cost
 	if e.index >= 0 {
 		q.seq++
 		e.seq = q.seq

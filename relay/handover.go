@@ -12,6 +12,7 @@ func (s *Scheduler) reserve(m *Message, ds []Delivery) {
 	now := s.o.Now()
 	for i := range ds {
 		d := &ds[i]
+		d.ranked()
 		if d.Held != "" {
 			continue
 		}

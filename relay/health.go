@@ -48,8 +48,11 @@ func (s *Scheduler) clear(p *pool) {
 	if !p.shut() {
 		return
 	}
-	for e := p.ready.next(); e != nil; e = p.ready.next() {
-		s.unload(e.value)
+	for l := p.turns.next(true); l != nil; l = p.turns.next(true) {
+		s.unload(l.bin)
+	}
+	for b := range p.aside {
+		s.unload(b)
 	}
 }
 
@@ -77,6 +80,9 @@ func (s *Scheduler) retire(c *courier) {
 	defer s.mu.Unlock()
 	p := c.pool
 	p.couriers--
+	if p.provider != nil {
+		p.provider.connections--
+	}
 	s.connections--
 	if c.leaving {
 		p.leaving--
@@ -97,11 +103,14 @@ func (s *Scheduler) retire(c *courier) {
 	s.reap(p)
 }
 
-// unblock lets pools open the connections that ConnectionsTotal kept them from.
+// unblock lets pools open the connections that others kept them from.
 func (s *Scheduler) unblock() {
 	for p := range s.blocked {
 		if s.connections >= s.o.ConnectionsTotal {
 			return
+		}
+		if p.provider.full() {
+			continue
 		}
 		delete(s.blocked, p)
 		s.pump(p)

@@ -39,7 +39,7 @@ func (s *Scheduler) takeAll(b *bin) []Delivery {
 	ds := b.unload()
 	s.memory -= before - b.memory
 	if b.pool != nil {
-		b.pool.ready.leave(b.place)
+		b.pool.leave(b)
 	}
 	return ds
 }

@@ -1,16 +1,26 @@
 package relay
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // pool is the scheduler's side of a site: the couriers that hold its connections, the
 // window that bounds them, and the bins whose deliveries they carry. Fields are guarded by
 // the Scheduler's mu.
 type pool struct {
 	site *Site
-	// members are the bins that resolve to the site; ready serves those of them that
-	// have deliveries in memory.
-	members map[*bin]struct{}
-	ready   fair[*bin]
+	// members are the bins that resolve to the site; turns serves those of them that
+	// have deliveries in memory. Aside are members that have some and are held up by their limits.
+	members, aside map[*bin]struct{}
+	turns          turns
+	// meters are the rates of the site and its provider; provider is nil where it has none.
+	meters   meters
+	provider *provider
+	// slowed is until when the meters hold messages up, dialling connections.
+	slowed, dialAfter time.Time
+	// retrying counts the deliveries away that had been attempted before.
+	retrying int
 
 	gate   gate
 	window window
@@ -35,7 +45,10 @@ func newPool(site *Site, connections int) *pool {
 	if site.Connections > 0 {
 		connections = site.Connections
 	}
-	return &pool{site: site, members: make(map[*bin]struct{}), window: newWindow(connections)}
+	return &pool{
+		site: site, members: make(map[*bin]struct{}), aside: make(map[*bin]struct{}),
+		window: newWindow(connections),
+	}
 }
 
 // shut says that nothing reaches the site, except for a probe.
@@ -54,6 +67,11 @@ func (p *pool) hungry(now time.Time) (member *bin, next time.Time) {
 	return nil, next
 }
 
+// retryRoom says whether one more delivery that had been attempted before may be out.
+func (p *pool) retryRoom(share float64) bool {
+	return p.retrying < max(1, int(math.Ceil(float64(p.window.limit())*share)))
+}
+
 // join makes the bin a member.
 func (p *pool) join(b *bin, site *Site) {
 	if site.Connections > 0 {
@@ -64,9 +82,35 @@ func (p *pool) join(b *bin, site *Site) {
 	p.members[b] = struct{}{}
 }
 
+// enter lets the bin's deliveries in memory take their turns, or puts the bin aside while its
+// limits hold it up.
+func (p *pool) enter(b *bin, now time.Time) {
+	if b.heldUp(now) {
+		p.leave(b)
+		p.aside[b] = struct{}{}
+		return
+	}
+	delete(p.aside, b)
+	for _, l := range b.lanes {
+		if l.count > 0 {
+			p.turns.enter(l)
+		} else {
+			p.turns.leave(l)
+		}
+	}
+}
+
+// leave ends the turns of the bin's deliveries.
+func (p *pool) leave(b *bin) {
+	delete(p.aside, b)
+	for _, l := range b.lanes {
+		p.turns.leave(l)
+	}
+}
+
 // part ends the bin's membership.
 func (p *pool) part(b *bin) {
-	p.ready.leave(b.place)
+	p.leave(b)
 	delete(p.members, b)
 	if p.prober == b {
 		p.prober = nil
@@ -78,46 +122,43 @@ func (p *pool) part(b *bin) {
 // it and the window has room; behind a closed gate, only as the probe.
 func (p *pool) wantsCourier(now time.Time) bool {
 	if !p.gate.open() {
-		return p.dialing == 0 && p.gate.probe(now) && p.ready.len() > 0
+		return p.dialing == 0 && p.gate.probe(now) && p.turns.waiting()
 	}
-	return p.couriers < p.window.limit() && p.backlog(p.dialing+1)
+	return p.couriers < p.window.limit() && p.turns.backlog(p.dialing+1)
 }
 
-// backlog says whether at least n deliveries wait in memory.
-func (p *pool) backlog(n int) bool {
-	for _, e := range p.ready.heap {
-		n -= e.value.count
-		if n <= 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// pick takes the next delivery, the bins being served in fairness. A bin whose resolution
-// has expired is returned in stale instead, and has left the pool.
-func (p *pool) pick(now time.Time) (d Delivery, from *bin, stale []*bin) {
+// pick takes the next delivery: ranks, bins and flows are served in fairness. A bin whose
+// resolution has expired is returned in aside instead, and has left the pool; so is one that its
+// limits hold up, which is still a member.
+func (p *pool) pick(now time.Time, retries bool) (d Delivery, from *bin, aside []*bin) {
 	for {
-		e := p.ready.next()
-		if e == nil {
-			return Delivery{}, nil, stale
+		l := p.turns.next(retries)
+		if l == nil {
+			return Delivery{}, nil, aside
 		}
-		b := e.value
+		b := l.bin
 		if b.site.stale(now) {
 			p.part(b)
-			stale = append(stale, b)
+			aside = append(aside, b)
 			continue
 		}
-		d, ok := b.pop()
+		b.slowed = b.meters.ready(oneMessage)
+		if b.heldUp(now) {
+			p.enter(b, now)
+			aside = append(aside, b)
+			continue
+		}
+		d, ok := b.pop(l, now)
 		if ok {
-			p.ready.charge(e, len(d.Recipients))
+			p.turns.charge(l, len(d.Recipients))
 		}
-		if b.count == 0 {
-			p.ready.leave(e)
+		if l.count == 0 {
+			p.turns.leave(l)
 		}
 		if ok {
-			return d, b, stale
+			return d, b, aside
 		}
+		aside = append(aside, b)
 	}
 }
 

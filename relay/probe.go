@@ -5,7 +5,7 @@ import "time"
 // attend looks after a pool when its alarm rings. Behind a closed gate, one member that has a
 // delivery due loads it, and the site is tried with that. The others cost nothing meanwhile.
 func (s *Scheduler) attend(p *pool) {
-	if !p.shut() || p.ready.len() > 0 {
+	if !p.shut() || p.turns.waiting() {
 		s.pump(p)
 		return
 	}

@@ -69,7 +69,7 @@ func (s *Scheduler) popFor(b *bin) (Delivery, bool) {
 	if s.stopped {
 		return Delivery{}, false
 	}
-	d, ok := b.pop()
+	d, ok := b.popAny()
 	if ok {
 		s.memory -= footprint(d)
 	}
@@ -93,9 +93,7 @@ func (s *Scheduler) join(b *bin, site *Site) {
 	}
 	p := s.pools[site.Key]
 	if p == nil {
-		p = newPool(site, s.o.Connections)
-		p.alarm = newAlarm(p)
-		s.pools[site.Key] = p
+		p = s.newPool(site)
 	}
 	former := b.pool
 	if former != nil && former != p {

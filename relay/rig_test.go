@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,15 @@ type rig struct {
 	scheduler *relay.Scheduler
 	ids       *relay.IDs
 	stop      func()
+
+	gauging sync.Mutex
+}
+
+// gauge counts something for the test, one at a time.
+func (r *rig) gauge(count func()) {
+	r.gauging.Lock()
+	defer r.gauging.Unlock()
+	count()
 }
 
 // inTime runs a test on a rig in a bubble of fake time. The scheduler is not running yet.

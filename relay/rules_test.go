@@ -119,7 +119,7 @@ func TestFair(t *testing.T) {
 			e := q.next()
 			order = append(order, e.value)
 			served[e.value] += cost[e.value]
-			q.charge(e, cost[e.value])
+			q.charge(e, float64(cost[e.value]))
 		}
 		return order
 	}

@@ -15,6 +15,7 @@ const (
 	DefaultIdle                  = 5 * time.Second
 	DefaultMessagesPerConnection = 1000
 	DefaultGrace                 = 10 * time.Second
+	DefaultRetryShare            = 0.75
 	defaultMemory                = 32 << 20
 	defaultBinMemory             = 1 << 20
 	// settleGrace is how long after the end of the last attempt a stop waits for a spool
@@ -52,6 +53,13 @@ type SchedulerOptions struct {
 	MessagesPerConnection int
 	// Grace is how long attempts under way may go on after the end of Run's context.
 	Grace time.Duration
+	// RetryShare is the part of a site's connections that deliveries which were attempted before
+	// may have, so that fresh mail finds one.
+	RetryShare float64
+	// Notes, where they are set, keep what was learned for the next start.
+	Notes Notes
+	// Limits bound what goes out and how fast.
+	Limits Limits
 	// Memory bounds the deliveries held in memory, in bytes, in all and per bin.
 	Memory, BinMemory int64
 
@@ -67,6 +75,7 @@ type Scheduler struct {
 	o SchedulerOptions
 
 	mu          sync.Mutex
+	limits      *limiter
 	bins        map[Destination]*bin
 	pools       map[string]*pool
 	pauses      pauses
@@ -107,10 +116,11 @@ func NewScheduler(o SchedulerOptions) (*Scheduler, error) {
 	o.Idle = cmp.Or(o.Idle, DefaultIdle)
 	o.MessagesPerConnection = cmp.Or(o.MessagesPerConnection, DefaultMessagesPerConnection)
 	o.Grace = cmp.Or(o.Grace, DefaultGrace)
+	o.RetryShare = cmp.Or(o.RetryShare, DefaultRetryShare)
 	o.Memory = cmp.Or(o.Memory, defaultMemory)
 	o.BinMemory = cmp.Or(o.BinMemory, defaultBinMemory)
 	s := &Scheduler{
-		o: o, bins: make(map[Destination]*bin), pools: make(map[string]*pool),
+		o: o, limits: newLimiter(o.Limits, o.Now), bins: make(map[Destination]*bin), pools: make(map[string]*pool),
 		underway: make(map[DeliveryID]Underway), blocked: make(map[*pool]struct{}), resting: make(map[*pool]struct{}), poke: make(chan struct{}, 1),
 	}
 	s.resolves, s.retries, s.refills = s.crew(resolvesAtOnce), s.crew(retriesAtOnce), s.crew(refillsAtOnce)
@@ -128,9 +138,12 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	defer abandon()
 	attempts, cancel := context.WithCancel(settles)
 	defer cancel()
-	s.start(ctx, attempts, settles)
+	s.begun(ctx, attempts, settles)
+	s.recall(ctx)
+	s.start()
 	s.goroutines.Go(func() { s.keepTime(ctx) })
 	s.goroutines.Go(func() { s.sweep(ctx) })
+	s.goroutines.Go(func() { s.remember(ctx) })
 	err := s.load(ctx)
 	if err == nil {
 		<-ctx.Done()
@@ -140,14 +153,20 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	defer time.AfterFunc(s.o.Grace+settleGrace, abandon).Stop()
 	s.goroutines.Wait()
 	s.releaseAll()
+	s.rememberNow(context.WithoutCancel(ctx))
 	return err
 }
 
-// start lets what was accepted before Run on its way.
-func (s *Scheduler) start(work, attempts, settles context.Context) {
+func (s *Scheduler) begun(work, attempts, settles context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.work, s.attempts, s.settles = work, attempts, settles
+}
+
+// start lets what was accepted before Run on its way.
+func (s *Scheduler) start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.running = true
 	for _, b := range s.bins {
 		s.advance(b)

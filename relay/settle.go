@@ -71,6 +71,7 @@ func (s *Scheduler) deferred(d Delivery, m *Message, outcomes []Outcome, now tim
 			least = min(least, s.o.Retry.wait(o.Reply.Class, next.Attempts, chance))
 		}
 	}
+	next.ranked()
 	next.Due = now.Add(least)
 	if end := s.o.Retry.end(&d, m.Received); next.Due.After(end) {
 		next.Due = end

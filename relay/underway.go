@@ -16,11 +16,13 @@ func (s *Scheduler) Underway(id DeliveryID) (Underway, bool) {
 	return u, ok
 }
 
-func (s *Scheduler) begin(id DeliveryID, conn Conn, now time.Time) {
-	host, addr := conn.Remote()
+// begin says that the courier makes an attempt now.
+func (s *Scheduler) begin(c *courier, l *load, now time.Time) {
+	host, addr := c.conn.Remote()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.underway[id] = Underway{Host: host, Addr: addr, Since: now}
+	s.underway[l.d.DeliveryID] = Underway{Host: host, Addr: addr, Since: now}
+	s.spendBytes(c.pool, l.d, l.m.Size, now)
 }
 
 func (s *Scheduler) end(id DeliveryID) {

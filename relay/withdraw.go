@@ -19,7 +19,7 @@ func (s *Scheduler) withdraw(ds []Delivery) []Delivery {
 		}
 		s.memory -= footprint(d)
 		if b.count == 0 && b.pool != nil {
-			b.pool.ready.leave(b.place)
+			b.pool.leave(b)
 		}
 		mine = append(mine, d)
 	}

@@ -1,0 +1,44 @@
+package relay
+
+import "time"
+
+// bucket keeps a Rate. It is a token bucket in the form of the generic cell rate algorithm: its
+// whole state is one time. Its methods are functions of the time that they are given.
+type bucket struct {
+	rate Rate
+	// full is when all that was taken will have been paid for.
+	full time.Time
+}
+
+// burst is how many may be had at once by who has had none for long: a tenth of the count. The
+// rest comes evenly, so that a backlog leaves something for who comes late.
+func (b *bucket) burst() int64 { return max(1, b.rate.Count/10) }
+
+// interval is the time that pays for one, in nanoseconds. Together with a burst, no more than
+// Count come in Per.
+func (b *bucket) interval() float64 {
+	return float64(b.rate.Per) / float64(b.rate.Count-b.burst()+1)
+}
+
+// after is the time that pays for n.
+func (b *bucket) after(n int64) time.Duration { return time.Duration(float64(n) * b.interval()) }
+
+// ready is when the next may be taken; it may lie in the past.
+func (b *bucket) ready() time.Time { return b.full.Add(-b.after(b.burst() - 1)) }
+
+// take pays for n, which may be more than there are: then those to come wait the longer.
+func (b *bucket) take(n int64, now time.Time) { b.full = later(b.full, now).Add(b.after(n)) }
+
+// refund gives back what was taken for nothing.
+func (b *bucket) refund(n int64) { b.full = b.full.Add(-b.after(n)) }
+
+// idle says that the bucket is as if nothing had ever been taken.
+func (b *bucket) idle(now time.Time) bool { return !b.full.After(now) }
+
+// resume takes up the state of an earlier process. A clock that was set back since must not
+// close the bucket for longer than its own time.
+func (b *bucket) resume(full, now time.Time) {
+	if wait := full.Sub(now); wait > 0 {
+		b.full = later(b.full, now.Add(min(wait, b.rate.Per)))
+	}
+}
