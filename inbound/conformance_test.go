@@ -1,6 +1,7 @@
 package inbound_test
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -98,6 +99,12 @@ var dialogues = []struct{ name, script string }{
 		C: Subject: x
 		C: .
 		S: 250 2.0.0 Ok: queued as <id>`},
+	{"I10/looping", "C: MAIL FROM:<a@example.com>\nS: 250 2.1.0 Ok\nC: RCPT TO:<b@example.org>\nS: 250 2.1.5 Ok\nC: DATA\n" +
+		"S: 354 End data with <CR><LF>.<CR><LF>\n" + strings.Repeat("C: Received: from a by b\n", 50) + "C:\nC: .\n" +
+		"S: 554 5.4.6 Too many hops, this message is looping"},
+	{"I10/one hop less", "C: MAIL FROM:<a@example.com>\nS: 250 2.1.0 Ok\nC: RCPT TO:<b@example.org>\nS: 250 2.1.5 Ok\nC: DATA\n" +
+		"S: 354 End data with <CR><LF>.<CR><LF>\n" + strings.Repeat("C: Received: from a by b\n", 49) + "C:\nC: .\n" +
+		"S: 250 2.0.0 Ok: queued as <id>"},
 	{"I11/UTF-8", `
 		C: MAIL FROM:<jörg@example.com>
 		S: 553 5.6.7 Address needs SMTPUTF8
@@ -174,8 +181,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// scenes are what takes more than a script. I08 and I10 are about the content of a message
-// and tested in relay.
+// scenes are what takes more than a script. What I08 has in detail is tested in relay.
 var scenes = []struct {
 	name string
 	run  func(*testing.T)
@@ -197,6 +203,7 @@ var scenes = []struct {
 	{"I06/smuggling", smuggling},
 	{"I07/line ends", lineEnds},
 	{"I07/strict", strictLineEnds},
+	{"I08/no header", noHeader},
 	{"I09/submission", submission},
 	{"I12/long command", longCommand},
 	{"I12/long body lines", longBodyLines},

@@ -251,3 +251,25 @@ func TestPostfixLikeSessions(t *testing.T) {
 		t.Errorf("%d messages, want 3", n)
 	}
 }
+
+// noHeader sends what does not begin with a header section: a blank line comes between ours
+// and it, and a line of a mailbox file goes.
+func noHeader(t *testing.T) {
+	h := newHouse(t).open().run()
+	for _, test := range []struct{ content, header, body string }{
+		{"hello there\r\n", "", "hello there\r\n"},
+		{"\r\nhello\r\n", "", "hello\r\n"},
+		{"From a@b Sat Nov 21 10:00:00 2026\r\nSubject: x\r\n\r\nhello\r\n", "Subject: x\r\n", "hello\r\n"},
+		{"Subject: x\r\nhello there\r\n", "Subject: x\r\n", "hello there\r\n"},
+	} {
+		c := h.data()
+		c.send(test.content + ".\r\n")
+		c.codes("250")
+		all := h.spool.all()
+		m := all[len(all)-1]
+		header := string(m.Header)
+		if !strings.HasPrefix(header, "Received: ") || !strings.HasSuffix(header, "\r\n"+test.header+"\r\n") || m.body != test.body {
+			t.Errorf("%q arrived as %q and %q", test.content, header, m.body)
+		}
+	}
+}

@@ -83,7 +83,7 @@ var clients = []struct {
 	send func(*call)
 }{
 	{"postfix", sendPostfix}, {"exim", sendExim}, {"swaks", sendSwaks}, {"msmtp", sendMsmtp},
-	{"python", sendPython}, {"nodemailer", sendNodemailer}, {"net-smtp", sendNetSMTP}, {"curl", sendCurl},
+	{"python", sendPython}, {"nodemailer", sendNodemailer}, {"phpmailer", sendPHPMailer}, {"net-smtp", sendNetSMTP}, {"curl", sendCurl},
 }
 
 // TestClients is the matrix of real clients: each gets its message in, in every way, and
@@ -283,6 +283,38 @@ func sendNodemailer(c *call) {
 		missing(c.t, "nodemailer is not installed: npm install -g nodemailer")
 	}
 	c.run("node", "-e", nodeClient, c.way, c.host(), c.port(), c.ca, c.from, c.to)
+}
+
+// phpMailer is where Debian has it.
+const phpMailer = "/usr/share/php/libphp-phpmailer/autoload.php"
+
+const phpClient = `
+[, $way, $host, $port, $ca, $from, $to] = $argv;
+require "` + phpMailer + `";
+$mail = new PHPMailer\PHPMailer\PHPMailer(true);
+$mail->isSMTP();
+$mail->Host = $host;
+$mail->Port = (int)$port;
+$mail->SMTPSecure = ["plain" => "", "starttls" => "tls", "implicit" => "ssl", "auth" => "tls"][$way];
+$mail->SMTPOptions = ["ssl" => ["cafile" => $ca]];
+if ($way === "auth") {
+  $mail->SMTPAuth = true;
+  $mail->Username = "ann";
+  $mail->Password = "secret";
+}
+$mail->setFrom($from);
+$mail->addAddress($to);
+$mail->Subject = "matrix";
+$mail->Body = "one\n.\n..two";
+$mail->send();
+`
+
+func sendPHPMailer(c *call) {
+	needs(c.t, "php")
+	if _, err := os.Stat(phpMailer); err != nil {
+		missing(c.t, "PHPMailer is not installed: apt-get install libphp-phpmailer")
+	}
+	c.run("php", "-r", phpClient, "--", c.way, c.host(), c.port(), c.ca, c.from, c.to)
 }
 
 func sendNetSMTP(c *call) {
