@@ -93,6 +93,7 @@ func TestBounces(t *testing.T) {
 		{"null MX", "null.test", "Status: 5.1.10"},
 		{"no such domain", "nowhere.test", "Status: 5."},
 		{"refused by the peer", "refuses.test", "Status: 5.1.1"},
+		{"a host that greets with our name (C04)", "self.test", "Status: 5.4.6"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -101,11 +102,13 @@ func TestBounces(t *testing.T) {
 			net := newInternet(t,
 				"null.test. 300 IN MX 0 .",
 				"refuses.test. 300 IN A 127.0.0.2",
+				"self.test. 300 IN A 127.0.0.5",
 				"origin.test. 300 IN A 127.0.0.3",
 				"dest.test. 300 IN A 127.0.0.4",
 			)
 			refusing, origin, dest := net.peer(t, "127.0.0.2"), net.peer(t, "127.0.0.3"), net.peer(t, "127.0.0.4")
 			refusing.SetScript(outboundtest.Script{On: outboundtest.Answer(map[string]string{"RCPT": "550 5.1.1 no such user"})})
+			net.peer(t, "127.0.0.5").SetScript(outboundtest.Script{Hostname: "relay.test"})
 			relay := startRelay(t, ctx, net.config())
 			if err := send(relay.Addr(), "sender@origin.test", "user@"+tt.domain, "user@dest.test"); err != nil {
 				t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
 )
 
 // What a day brought is counted and kept over the end of the process, and the report on a day that

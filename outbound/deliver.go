@@ -2,6 +2,8 @@ package outbound
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"postrider/relay"
 )
@@ -144,7 +146,7 @@ func lacksExtension(reply *relay.Reply) bool {
 // beginning with x if it is in flight. Each transaction decides about one recipient at least,
 // so there is an end.
 func (d *delivery) run(x *transaction) {
-	rest := everyone(d.t)
+	rest := d.c.grouped(d.t, everyone(d.t))
 	for first := true; len(rest) > 0; first = false {
 		if d.c.closed || d.c.unfit && (!first || x != nil) {
 			d.over(first)
@@ -155,7 +157,8 @@ func (d *delivery) run(x *transaction) {
 			return
 		}
 		if x == nil {
-			x = newTransaction(d, rest[:d.c.groupOf(len(rest))])
+			rest = d.c.grouped(d.t, rest)
+			x = newTransaction(d, rest[:d.c.groupOf(d.t, rest)])
 			x.reused = d.c.used && first
 		}
 		n := len(x.group)
@@ -174,13 +177,34 @@ func everyone(t relay.Transfer) []int {
 	return all
 }
 
-// groupOf is how many of n recipients one transaction carries.
-func (c *conn) groupOf(n int) int {
+// groupOf is how many of the recipients one transaction carries, from the first on.
+func (c *conn) groupOf(t relay.Transfer, list []int) int {
 	limit := c.t.o.RecipientsPerTransaction
 	if m := c.features.maxRecipients; m > 0 {
 		limit = min(limit, m)
 	}
-	return min(n, limit)
+	limit = min(limit, len(list))
+	if c.features.maxDomains == 0 {
+		return limit
+	}
+	domains := make(map[string]bool)
+	for n, i := range list[:limit] {
+		domains[t.Recipients[i].Address.Domain] = true
+		if len(domains) > c.features.maxDomains {
+			return n
+		}
+	}
+	return limit
+}
+
+// grouped puts recipients of a domain together where the peer limits the domains of a transaction.
+func (c *conn) grouped(t relay.Transfer, list []int) []int {
+	if c.features.maxDomains > 0 {
+		slices.SortStableFunc(list, func(a, b int) int {
+			return strings.Compare(t.Recipients[a].Address.Domain, t.Recipients[b].Address.Domain)
+		})
+	}
+	return list
 }
 
 // over answers for recipients whose session ended before their transaction was asked about.

@@ -178,6 +178,7 @@ func (c *conn) greeting() error {
 	name, _, _ := strings.Cut(strings.TrimSpace(a.lines[0]), " ")
 	c.report.greeting = printable(name)
 	if c.route.MX && (sameName(name, c.t.o.Hostname) || sameName(name, c.t.hostname(c.route))) {
+		c.t.selves.remember(c.remote.addr)
 		return saying(replySelf, "Mail loops: %s greets with our own name", c.remote)
 	}
 	return nil

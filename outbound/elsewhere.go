@@ -15,8 +15,11 @@ const (
 	maxFruitless = 3
 )
 
-// refuse notes recipients whom this host cannot take, for now or for want of an extension,
-// before anything of the message was sent. Another host may (conformance T04, T06, T12).
+// refuse notes recipients whom this host cannot take, for now or for want of an extension.
+// Another host may (conformance T04, T06, T12). A refusal of the message itself is as clear a word
+// as any, but counts for hosts by MX only: they speak for one domain. Configured hosts can be
+// providers that have nothing to do with each other, and one that has had the message may bill
+// it, count it against a limit or send it all the same; it is tried again in its turn.
 func (d *delivery) refuse(recipients ...int) { d.refused = append(d.refused, recipients...) }
 
 // mayVisit says whether another host is to be asked about the refused.

@@ -72,6 +72,32 @@ func recipients(p *outboundtest.Peer) string {
 	return strings.Join(all, " ")
 }
 
+// What a host by MX says of the message itself, after its end, is not the last word either (T06); a
+// configured host's is, until the next attempt.
+func TestElsewhereAfterTheDot(t *testing.T) {
+	t.Parallel()
+	for _, extensions := range [][]string{nil, chunking} {
+		for reply, want := range map[string]string{"451 4.3.0 later": "250,250", "554 5.7.1 spam": "554,554", "421 4.3.2 closing": "421,421 setback"} {
+			script := answers("dot", reply, "BDAT", reply)
+			script.Extensions, script.Listen = extensions, "127.0.0.2:0"
+			first := outboundtest.NewPeer(t, script)
+			second := outboundtest.NewPeer(t, outboundtest.Script{Listen: fmt.Sprintf("127.0.0.3:%d", first.Port())})
+			d := outboundtest.NewDNS(t, "to.test. 60 IN MX 10 a.to.test.", "to.test. 60 IN MX 20 b.to.test.",
+				"a.to.test. 60 IN A 127.0.0.2", "b.to.test. 60 IN A 127.0.0.3")
+			tr := internet(t, d, func(o *outbound.Options) { o.MXPort = first.Port() })
+			c, err := tr.Dial(t.Context(), resolve(t, tr, relay.Destination{Route: routeMX, Domain: "to.test"}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			wantCodes(t, deliver(t, c, transfer("x\r\n", strings.Fields(two)...)), want)
+			if got := second.Count(); (got == 1) != (want == "250,250") {
+				t.Errorf("%s: the second host took %d messages", reply, got)
+			}
+		}
+	}
+}
+
 // Hosts that all refuse the same are not asked for ever, and none is where there is no other.
 func TestFruitlessVisits(t *testing.T) {
 	t.Parallel()

@@ -14,8 +14,9 @@ type features struct {
 	sized bool
 	// auth are the mechanisms, in upper case.
 	auth []string
-	// maxRecipients and maxMessages are those of LIMITS (RFC 9422); 0 where there is none.
-	maxRecipients, maxMessages int
+	// maxRecipients, maxMessages and maxDomains, of recipients in a transaction, are those of LIMITS
+	// (RFC 9422); 0 where there is none.
+	maxRecipients, maxMessages, maxDomains int
 }
 
 // parseFeatures reads the lines of an EHLO reply, the first of which is the peer's name. It
@@ -78,6 +79,8 @@ func (f *features) setLimits(args []string) {
 			f.maxRecipients = n
 		case "MAILMAX":
 			f.maxMessages = n
+		case "RCPTDOMAINMAX":
+			f.maxDomains = n
 		}
 	}
 }

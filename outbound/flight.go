@@ -27,6 +27,7 @@ func (x *transaction) fly() bool {
 	}
 	// With more behind the end of the message, the whole may be out: its replies count.
 	if err := b.w.Flush(); err != nil && x.c.ahead == nil {
+		x.committed = false // the peer has not had the end
 		x.dead("MAIL", err)
 		return false
 	}
@@ -39,7 +40,9 @@ func (x *transaction) fly() bool {
 func (x *transaction) launch(b *buffer) error {
 	var content []byte
 	m := x.t.Message
-	x.whole = x.chunked && m.Size <= int64(len(b.copy))
+	// Of a whole message nobody knows whether a peer that is gone took it; one that has been
+	// silent since its last reply is there.
+	x.whole = x.chunked && m.Size <= int64(len(b.copy)) && (!x.reused || x.hurried || x.c.quiet())
 	if x.whole {
 		content = b.copy[:m.Size]
 		if err := x.readWhole(content); err != nil {
@@ -103,8 +106,9 @@ func (x *transaction) follow(b *buffer) {
 	if c.unable(d.t) != nil {
 		return
 	}
-	y := newTransaction(d, everyone(t)[:c.groupOf(len(t.Recipients))])
-	y.reused, y.cleared = true, x.chunked
+	all := c.grouped(t, everyone(t))
+	y := newTransaction(d, all[:c.groupOf(t, all)])
+	y.reused, y.hurried, y.cleared = true, true, x.chunked
 	if y.launch(b) == nil {
 		c.ahead = y
 	}

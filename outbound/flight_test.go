@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -75,6 +76,11 @@ func (c *turns) Read(p []byte) (int, error) {
 		c.n++
 	}
 	return c.Conn.Read(p)
+}
+
+// SyscallConn implements syscall.Conn.
+func (c *turns) SyscallConn() (syscall.RawConn, error) {
+	return c.Conn.(syscall.Conn).SyscallConn()
 }
 
 // counted dials the peer over a connection that counts.
@@ -264,7 +270,7 @@ func chunkRows() []row {
 			ahead{"silent", bdat(2, outboundtest.Action{Hang: true}), []string{ok, "451,451 ambiguous"}, "0"},
 			ahead{"MAIL refused", withChunking(nth(outboundtest.MAIL, 2, outboundtest.Action{Reply: "550 no"})), []string{ok, "550,550", ok}, "02"},
 			ahead{"all refused", withChunking(answers("RCPT", "550 no")), []string{"550,550", "550,550", "550,550"}, ""},
-			ahead{"lost at MAIL", withChunking(nth(outboundtest.MAIL, 2, outboundtest.Action{Drop: true})), []string{ok, "451,451 untried"}, "0"},
+			ahead{"lost at MAIL", withChunking(nth(outboundtest.MAIL, 2, outboundtest.Action{Drop: true})), []string{ok, "451,451 ambiguous"}, "0"},
 		)},
 		{"T16/ahead", chunksAhead},
 	}
@@ -284,7 +290,7 @@ func chunksAhead(t *testing.T) {
 		{"MAIL refused", nth(outboundtest.MAIL, 2, outboundtest.Action{Reply: "450 later"}), []string{"250", "450", "250"}, "02"},
 		{"421", nth(outboundtest.BDAT, 1, outboundtest.Action{Reply: "421 closing", Drop: true}), []string{"421 setback", "451 untried"}, ""},
 		{"silent", nth(outboundtest.BDAT, 1, outboundtest.Action{Hang: true}), []string{"451 ambiguous", "451 ambiguous"}, ""},
-		{"lost at RSET", nth(outboundtest.RSET, 1, outboundtest.Action{Drop: true}), []string{"250", "451 untried", "451 untried"}, "0"},
+		{"lost at RSET", nth(outboundtest.RSET, 1, outboundtest.Action{Drop: true}), []string{"250", "451 ambiguous", "451 ambiguous"}, "0"},
 		{"lost at RCPT", nth(outboundtest.RCPT, 2, outboundtest.Action{Drop: true}), []string{"250", "451 ambiguous", "451 ambiguous"}, "0"},
 		{"LIMITS", withLimit(2), []string{"250", "250"}, "01"},
 	} {

@@ -68,7 +68,9 @@ func (t *Transport) resolveMX(ctx context.Context, r *Route, domain string) (*re
 		return nil, reply
 	}
 	set := &hostSet{route: r, hosts: hosts, domain: name}
-	return set.site(t.o.Now(), expires), nil
+	site := set.site(t.o.Now(), expires)
+	site.Moved = func() bool { return t.ours(set) }
+	return site, nil
 }
 
 // resolveLiteral takes an address literal at its word, but not to ourselves.
@@ -79,6 +81,9 @@ func (t *Transport) resolveLiteral(r *Route, domain string) (*relay.Site, error)
 	}
 	if !t.dialable(addr) {
 		return nil, saying(replyNoAddress, "%s is not an address for mail", domain)
+	}
+	if t.selves.holds(netip.AddrPortFrom(addr.Unmap(), uint16(t.o.MXPort))) {
+		return nil, saying(replyLoop, "Mail for %s loops back to %s", domain, t.o.Hostname)
 	}
 	host := hostAddrs{name: addr.String(), port: uint16(t.o.MXPort), addrs: []netip.Addr{addr.Unmap()}}
 	set := &hostSet{route: r, hosts: []hostAddrs{host}}

@@ -4,18 +4,23 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 )
 
 // beforeUs drops hosts that are us, by their addresses, and all that are no better (RFC 5321
 // section 5.1): mail given to those comes back to us.
 func (t *Transport) beforeUs(hosts []hostAddrs) []hostAddrs {
-	if !slices.ContainsFunc(t.o.Listening, func(l netip.AddrPort) bool { return int(l.Port()) == t.o.MXPort }) {
-		return hosts // another server on this machine may be there
+	var own []netip.Addr
+	listening := slices.ContainsFunc(t.o.Listening, func(l netip.AddrPort) bool { return int(l.Port()) == t.o.MXPort })
+	if listening { // else another server on this machine may be there
+		own = t.interfaces()
 	}
-	own := t.interfaces()
 	limit := -1
 	for _, h := range hosts {
-		if slices.ContainsFunc(h.addrs, func(a netip.Addr) bool { return t.listensAt(a, h.port, own) }) && (limit < 0 || int(h.preference) < limit) {
+		us := slices.ContainsFunc(h.addrs, func(a netip.Addr) bool {
+			return listening && t.listensAt(a, h.port, own) || t.selves.holds(netip.AddrPortFrom(a, h.port))
+		})
+		if us && (limit < 0 || int(h.preference) < limit) {
 			limit = int(h.preference)
 		}
 	}
@@ -23,6 +28,32 @@ func (t *Transport) beforeUs(hosts []hostAddrs) []hostAddrs {
 		return hosts
 	}
 	return slices.DeleteFunc(hosts, func(h hostAddrs) bool { return int(h.preference) >= limit })
+}
+
+// selfFor is how long a host that has greeted with our name is taken for us: longer than a site
+// stands, so that the next resolution knows.
+const selfFor = 2 * siteMax
+
+// selves are the addresses of hosts by MX that have greeted with our own name (conformance C04).
+type selves struct {
+	known *memory
+	// any says that there was one, ever: mostly there is none, and the question comes often.
+	any atomic.Bool
+}
+
+func (s *selves) remember(addr netip.AddrPort) {
+	s.known.rememberFor(addr.String(), selfFor)
+	s.any.Store(true)
+}
+
+func (s *selves) holds(addr netip.AddrPort) bool { return s.any.Load() && s.known.holds(addr.String()) }
+
+// ours says whether one of the set's hosts turned out to be us, so that the domain has to be looked at
+// again.
+func (t *Transport) ours(set *hostSet) bool {
+	return t.selves.any.Load() && slices.ContainsFunc(set.hosts, func(h hostAddrs) bool {
+		return slices.ContainsFunc(h.addrs, func(a netip.Addr) bool { return t.selves.holds(netip.AddrPortFrom(a, h.port)) })
+	})
 }
 
 // listensAt says whether a connection to the address would reach us.

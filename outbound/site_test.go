@@ -61,6 +61,7 @@ func hostRows() []row {
 		{"T04, T06, T12", nextHosts},
 		{"C04", ownName},
 		{"C04/addresses", ownAddresses},
+		{"C04/greeting", ownGreeting},
 		{"C05", oddDomains},
 		{"C06", smartHosts},
 		{"C06/servers", smartServers},
@@ -173,6 +174,35 @@ func ownName(t *testing.T) {
 		"a.to.test. 60 IN A 192.0.2.1", "b.to.test. 60 IN A 192.0.2.2", "c.to.test. 60 IN A 192.0.2.3")
 	if list := dialled(t, d, "to.test", nil); len(list) != 1 || list[0] != "192.0.2.1:25" {
 		t.Errorf("dialled %v, want only the host that is better than us", list)
+	}
+}
+
+// A host that greets with our name is us, from then on: mail for it fails, and mail that has a better
+// host goes there only. The domain is looked at again at once.
+func ownGreeting(t *testing.T) {
+	clock := newClock()
+	d := outboundtest.NewDNS(t, "us.test. 3600 IN MX 10 us.us.test.", "us.us.test. 3600 IN A 127.0.0.2",
+		"also.test. 60 IN MX 10 better.test.", "also.test. 60 IN MX 20 us.us.test.", "better.test. 60 IN A 192.0.2.1")
+	p := outboundtest.NewPeer(t, outboundtest.Script{Listen: "127.0.0.2:0", Hostname: "Relay.Test"})
+	tr := internet(t, d, func(o *outbound.Options) { o.MXPort, o.Now = p.Port(), clock.time })
+	for _, domain := range []string{"us.test", "[127.0.0.2]"} {
+		clock.pass(3 * time.Hour)
+		to := relay.Destination{Route: routeMX, Domain: domain}
+		site := resolve(t, tr, to)
+		_, err := tr.Dial(t.Context(), site)
+		if r := asReply(t, err); r.Enhanced.String() != "4.4.6" || !r.Temporary() {
+			t.Errorf("%s: dial says %s, want 4.4.6", domain, r)
+		}
+		if site.Moved != nil && !site.Moved() {
+			t.Errorf("%s: the site still stands", domain)
+		}
+		_, err = tr.Resolve(t.Context(), to)
+		if r := asReply(t, err); r.Enhanced.String() != "5.4.6" || !r.Permanent() {
+			t.Errorf("%s: afterwards %s, want 5.4.6", domain, r)
+		}
+		if better := resolve(t, tr, relay.Destination{Route: routeMX, Domain: "also.test"}); strings.Contains(better.Key, "us.us.test") {
+			t.Errorf("%s: the site with a better host is %q", domain, better.Key)
+		}
 	}
 }
 

@@ -108,6 +108,9 @@ func (x *transaction) end() bool {
 		a = x.unchunked(a)
 	}
 	x.decide(x.accepted, a.reply())
+	if a.code/100 == 4 && x.c.route.MX {
+		x.refuse(x.accepted...)
+	}
 	return a.code/100 == 2
 }
 

@@ -18,6 +18,8 @@ type transaction struct {
 	last  bool
 	// reused says that the connection was used before, so that it may have died at rest.
 	reused bool
+	// hurried says that the flight went out behind the message before.
+	hurried bool
 	// pipelined says that all commands go out in one flight (RFC 2920), and launched that
 	// they have.
 	pipelined, launched bool
@@ -249,11 +251,10 @@ func (x *transaction) giveUpPostponed() {
 }
 
 // dead ends a session that broke before the peer had a word for the message. On a reused
-// connection that is no attempt (conformance T09), unless the whole message was on its way
-// and the peer fell silent: it may have taken it.
+// connection that is no attempt (conformance T09), unless the whole message was on its way: the
+// peer may have taken it.
 func (x *transaction) dead(doing string, err error) {
-	stale := x.reused && !(x.committed && isTimeout(err))
-	x.committed = x.committed && !stale
+	stale := x.reused && !x.committed
 	x.lost(doing, err)
 	if stale {
 		x.a.Untried, x.a.Setback, x.c.dismissed = true, false, true
@@ -267,7 +268,7 @@ func (x *transaction) lost(doing string, err error) {
 	if x.pipelined && errors.Is(err, errGarbage) {
 		x.c.t.noPipelining.remember(host)
 	}
-	if x.c.ahead != nil {
+	if x.c.ahead != nil || x.hurried {
 		x.c.t.noAhead.remember(host)
 	}
 	x.a.Ambiguous = x.committed

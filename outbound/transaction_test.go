@@ -212,15 +212,28 @@ func lostConnections(t *testing.T) {
 }
 
 func closedAtRest(t *testing.T) {
-	p := outboundtest.NewPeer(t, outboundtest.Script{})
+	for _, extensions := range [][]string{nil, chunking} {
+		p := outboundtest.NewPeer(t, outboundtest.Script{Extensions: extensions})
+		c := dial(t, smart(t, nil, p))
+		wantCodes(t, deliver(t, c, transfer("x\r\n", "a@to.test")), "250")
+		p.Close()
+		wantCodes(t, deliver(t, c, transfer("x\r\n", "a@to.test")), "451 untried")
+		if c.Usable() {
+			t.Error("still usable")
+		}
+		wantCodes(t, deliver(t, c, transfer("x\r\n", "a@to.test")), "451 untried")
+	}
+}
+
+// A peer that says goodbye at rest has not taken the message that comes then, although small ones go
+// out whole; and one that reads it all and hangs up without a word may have.
+func TestWholeMessageToClosingPeer(t *testing.T) {
+	t.Parallel()
+	p := outboundtest.NewPeer(t, withChunking(outboundtest.Script{}))
 	c := dial(t, smart(t, nil, p))
 	wantCodes(t, deliver(t, c, transfer("x\r\n", "a@to.test")), "250")
-	p.Close()
-	wantCodes(t, deliver(t, c, transfer("x\r\n", "a@to.test")), "451 untried")
-	if c.Usable() {
-		t.Error("still usable")
-	}
-	wantCodes(t, deliver(t, c, transfer("x\r\n", "a@to.test")), "451 untried")
+	p.SetScript(withChunking(nth(outboundtest.MAIL, 2, outboundtest.Action{Drop: true})))
+	wantCodes(t, deliver(t, c, transfer("x\r\n", "a@to.test")), "451 ambiguous")
 }
 
 // A peer that answers with garbage is left alone with its thoughts, and not pipelined to again.

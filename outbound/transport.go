@@ -19,6 +19,8 @@ type Transport struct {
 	// These are the hosts where encryption, pipelining, BDAT, and commands behind the end of a
 	// message were seen to fail.
 	noTLS, noPipelining, noChunking, noAhead *memory
+	// selves are hosts that turned out to be us.
+	selves selves
 	// health is that of addresses.
 	health   *health
 	sessions tls.ClientSessionCache
@@ -63,6 +65,7 @@ func New(o Options) (*Transport, error) {
 		noPipelining: newMemory(o.Now),
 		noChunking:   newMemory(o.Now),
 		noAhead:      newMemory(o.Now),
+		selves:       selves{known: newMemory(o.Now)},
 		health:       newHealth(o.Now),
 		sessions:     tls.NewLRUClientSessionCache(tlsSessions),
 		replies:      replies,
@@ -116,13 +119,15 @@ func newMemory(now func() time.Time) *memory {
 	return &memory{now: now, until: make(map[string]time.Time)}
 }
 
-func (m *memory) remember(host string) {
+func (m *memory) remember(host string) { m.rememberFor(host, memoryFor) }
+
+func (m *memory) rememberFor(host string, d time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.until) >= memorySize {
 		clear(m.until)
 	}
-	m.until[host] = m.now().Add(memoryFor)
+	m.until[host] = m.now().Add(d)
 }
 
 func (m *memory) holds(host string) bool {
