@@ -26,7 +26,7 @@ func (f *file) compose() *Config {
 			Limits:   l.compose(),
 		},
 		Policy:   policy.Options{Hostname: f.Hostname, Relay: make(map[string][]netip.Prefix)},
-		Receiver: relay.ReceiverOptions{Hostname: f.Hostname, MessageSize: int64(l.MessageSize), Recipients: l.Recipients, Hops: l.Hops},
+		Receiver: relay.ReceiverOptions{Hostname: f.Hostname, MessageSize: int64(l.MessageSize), Recipients: l.Recipients, Hops: l.Hops, FlowBy: f.Shaping.Flow},
 		Admin:    f.Admin.compose(),
 		Log:      Log(f.Log),
 	}
@@ -68,13 +68,14 @@ func (f *file) composeDelivery(c *Config) {
 			MaxAge: time.Duration(f.Retry.MaxAge), WarnAfter: time.Duration(f.Retry.WarnAfter),
 		},
 		Connections: d.Connections, ConnectionsTotal: d.ConnectionsTotal,
-		Idle: time.Duration(d.Idle), MessagesPerConnection: d.MessagesPerConnection,
+		Idle: time.Duration(d.Idle), MessagesPerConnection: d.MessagesPerConnection, RetryShare: f.Shaping.RetryShare,
 	}
 	for _, r := range f.Routes {
 		routes, ways := r.composeWays()
 		c.Policy.Routes = append(c.Policy.Routes, policy.Route{Name: r.Name, When: r.When, MX: r.MX, TLSOptional: r.tlsOptional(), Ways: ways})
 		c.Outbound.Routes = append(c.Outbound.Routes, routes...)
 	}
+	c.Scheduler.Limits = f.composeLimits(c)
 }
 
 // listening are the addresses where we take mail, for the way out to know us by. A socket in the

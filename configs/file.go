@@ -16,6 +16,7 @@ type file struct {
 	Replies   []reply   `yaml:"replies"`
 	Retry     retry     `yaml:"retry"`
 	Delivery  delivery  `yaml:"delivery"`
+	Shaping   shaping   `yaml:"shaping"`
 	TLSReport tlsReport `yaml:"tls_report"`
 	Admin     admin     `yaml:"admin"`
 	Log       logging   `yaml:"log"`
@@ -108,6 +109,7 @@ func defaults() *file {
 			MXPort: 25, Connections: relay.DefaultConnections, ConnectionsTotal: relay.DefaultConnectionsTotal,
 			Idle: duration(relay.DefaultIdle), MessagesPerConnection: relay.DefaultMessagesPerConnection, MTASTS: true,
 		},
-		Log: logging{Level: "info", Format: "json"},
+		Shaping: defaultShaping(),
+		Log:     logging{Level: "info", Format: "json"},
 	}
 }

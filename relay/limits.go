@@ -2,6 +2,7 @@ package relay
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,7 +29,7 @@ type DestinationLimit struct {
 	Rates       []Rate
 }
 
-// ProviderLimit bounds all sites together whose most preferred host matches.
+// ProviderLimit bounds all sites together that have a host which matches.
 type ProviderLimit struct {
 	// Name is for operators.
 	Name string
@@ -127,15 +128,9 @@ func (l *limiter) ofSite(site *Site) (ms meters, p *provider) {
 
 // has says whether the site is the provider's.
 func (p *ProviderLimit) has(site *Site) bool {
-	if len(site.Names) == 0 {
-		return false
-	}
-	for _, pattern := range p.MX {
-		if matches(pattern, site.Names[0]) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.MX, func(pattern string) bool {
+		return slices.ContainsFunc(site.Names, func(name string) bool { return matches(pattern, name) })
+	})
 }
 
 // ofFlow gives the meters and the weight of a flow.

@@ -40,6 +40,8 @@ type ReceiverOptions struct {
 	// Trace is the most verdicts of rules that are kept with a message. Default MaxTrace.
 	Trace int
 
+	// FlowBy is what mail is put into flows by, in order of preference.
+	FlowBy []FlowBy
 	// IDs names messages.
 	IDs *IDs
 	Now func() time.Time
@@ -54,6 +56,9 @@ type Receiver struct {
 func NewReceiver(o ReceiverOptions) (*Receiver, error) {
 	if o.Spool == nil || o.Policy == nil || o.Observer == nil || o.Now == nil || o.IDs == nil || o.Hostname == "" {
 		return nil, errors.New("receiver: hostname, spool, policy, observer, IDs and clock must be set")
+	}
+	if o.FlowBy == nil {
+		o.FlowBy = DefaultFlowBy()
 	}
 	o.MessageSize = cmp.Or(o.MessageSize, DefaultMessageSize)
 	o.Recipients = cmp.Or(o.Recipients, DefaultRecipients)

@@ -299,20 +299,22 @@ func (b *lazyBody) close() {
 	}
 }
 
-// deliveries are the message's, with the flow that rules want.
+// deliveries are the message's, with the flow that rules want or that the receiver gives it.
 func (t *Transaction) deliveries(m *Message) []Delivery {
 	ds := deliveries(m, t.to, t.r.o.Now())
-	if t.edits.Flow != "" {
-		for i := range ds {
-			ds[i].Flow = t.edits.Flow
-		}
+	flow := t.edits.Flow
+	if flow == "" {
+		flow = flowOf(m, t.r.o.FlowBy)
+	}
+	for i := range ds {
+		ds[i].Flow = flow
 	}
 	return ds
 }
 
 // deliveries groups the recipients by where their mail goes, in order of first appearance.
 func deliveries(m *Message, to []Routing, now time.Time) []Delivery {
-	flow := flowOf(&m.Origin, &m.Envelope)
+	flow := flowOf(m, DefaultFlowBy())
 	var ds []Delivery
 	index := make(map[Routing]int, 1)
 	for i, routing := range to {
@@ -334,25 +336,4 @@ func deliveries(m *Message, to []Routing, now time.Time) []Delivery {
 		ds[0].Sole = true
 	}
 	return ds
-}
-
-// flowOf names whom mail competes as: the user, else the sender's domain, else the client's
-// network.
-func flowOf(o *Origin, e *Envelope) Flow {
-	switch {
-	case o.User != "":
-		return Flow(o.User)
-	case e.Sender.Domain != "":
-		return Flow(e.Sender.Domain)
-	case o.Client.IsValid():
-		bits := 32
-		if o.Client.Is6() {
-			bits = 64
-		}
-		network, err := o.Client.Prefix(bits)
-		if err == nil {
-			return Flow(network.String())
-		}
-	}
-	return "-"
 }

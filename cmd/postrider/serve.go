@@ -132,7 +132,7 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 
 	o := config.Scheduler
 	o.Spool, o.Transport, o.Policy, o.Observer, o.Signers = d.spool, transport, rules, observer, signers
-	o.IDs, o.Now, o.Chance = ids, time.Now, rand.Float64
+	o.IDs, o.Now, o.Chance, o.Notes = ids, time.Now, rand.Float64, d.spool
 	if d.scheduler, err = relay.NewScheduler(o); err != nil {
 		return d, err
 	}
