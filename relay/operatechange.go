@@ -148,7 +148,7 @@ func (e *errand) changes(ctx context.Context, mine []Delivery, m *Message) (*cha
 		if err != nil {
 			return nil, err
 		}
-		c.settlements = append(c.settlements, Settlement{Delivery: d, Message: m, Then: then})
+		c.settlements = append(c.settlements, Settlement{Delivery: d, Message: m, Then: then, Events: e.events(d, fact)})
 		if fact.Outcomes != nil {
 			c.facts = append(c.facts, fact)
 		}
@@ -161,6 +161,25 @@ func (e *errand) changes(ctx context.Context, mine []Delivery, m *Message) (*cha
 		c.told = e.s.notices(ctx, &c.settlements[0], m, all)
 	}
 	return c, nil
+}
+
+// events are what is remembered of what the order did to a delivery.
+func (e *errand) events(d Delivery, fact Attempted) []Event {
+	if fact.Outcomes == nil {
+		fact = Attempted{Delivery: d}
+	}
+	now := e.s.o.Now()
+	events := fact.events(now)
+	if events == nil || e.order.Action == ActionReroute {
+		return []Event{{
+			At: now, What: e.order.Action.String(), Recipients: d.Recipients, Attempts: d.Attempts,
+			Author: e.order.Author, Reason: e.order.Reason,
+		}}
+	}
+	for i := range events {
+		events[i].Author, events[i].Reason = e.order.Author, e.order.Reason
+	}
+	return events
 }
 
 // outcome is what the order makes of a delivery: what remains of it, and what there is to tell.

@@ -221,7 +221,8 @@ func (s *Scheduler) move(d Delivery, m *Message, to []Routing) {
 	for i := range then {
 		then[i].Sole = d.Sole && len(then) == 1
 	}
-	if s.finish(Settlement{Delivery: d, Message: m, Then: then}) {
-		s.o.Observer.Attempted(Attempted{Delivery: d, Message: m, Outcomes: outcomes})
+	done := Attempted{Delivery: d, Message: m, Outcomes: outcomes}
+	if s.finish(Settlement{Delivery: d, Message: m, Then: then, Events: done.events(s.o.Now())}) {
+		s.o.Observer.Attempted(done)
 	}
 }

@@ -23,6 +23,7 @@ func (s *Scheduler) settle(d Delivery, m *Message, a Attempt, connect time.Durat
 		done.Due = next.Due
 		settlement.Then = []Delivery{next}
 	}
+	settlement.Events = done.events(now)
 	about := s.notices(s.settles, &settlement, m, done)
 	if !s.finish(settlement) {
 		return

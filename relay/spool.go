@@ -112,6 +112,8 @@ type Settlement struct {
 	// delivery's part number, further ones are given new numbers by the spool. Where Then is
 	// empty, and no other delivery of the message is left, the message goes too.
 	Then []Delivery
+	// Events are what there is to remember of it, where the Spool keeps a History.
+	Events []Event
 	// Notices are messages of ours that enter the queue in the same batch.
 	Notices []Notice
 }

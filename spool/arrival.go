@@ -43,6 +43,9 @@ func (a *arrival) add(b *pebble.Batch, body []byte) error {
 	if err := b.Set(messageKey(a.m.ID), record, nil); err != nil {
 		return err
 	}
+	if err := a.s.addIndex(b, a.m); err != nil {
+		return err
+	}
 	a.places = make([]place, 0, len(a.ds))
 	for _, d := range a.ds {
 		d.Sole = len(a.ds) == 1

@@ -28,3 +28,11 @@ func (o Options) RetryEvery(d time.Duration) Options {
 
 // Value gives a record as it lies.
 func (s *Spool) Value(key []byte) ([]byte, error) { return s.get(key) }
+
+// TendHistory drops what is too old or too much, as the background does now and then.
+func (s *Spool) TendHistory() {
+	s.forgotten.mu.Lock()
+	s.forgotten.next = time.Time{}
+	s.forgotten.mu.Unlock()
+	s.tendHistory()
+}

@@ -128,10 +128,10 @@ func wantKeys(t *testing.T, s *spool.Spool, space byte, want int) {
 	}
 }
 
-// wantNothing checks that the spool has no key but its format.
+// wantNothing checks that the spool has no key but its format, and its history.
 func wantNothing(t *testing.T, s *spool.Spool) {
 	t.Helper()
-	for _, space := range []byte("mbqdpthx") {
+	for _, space := range []byte("mbqwdptx") {
 		wantKeys(t, s, space, 0)
 	}
 }

@@ -20,7 +20,8 @@ import (
 //	p id part(4)                                   a part number given out after arrival
 //	t body                                         a draft with pieces on disk
 //	x key                                          a record set aside, by the key it had
-//	h                                              reserved for the history
+//	h id 0, h id 1 part(4) rev(4)                  the history of a message: facts, events
+//	i day(4) hash(8) id                            what a message of that day can be found by
 //	n key                                          a note of who schedules
 //	o name                                         facts about the spool itself
 //
@@ -37,6 +38,8 @@ const (
 	spaceDraft      = 't'
 	spaceQuarantine = 'x'
 	spaceNote       = 'n'
+	spaceHistory    = 'h'
+	spaceIndex      = 'i'
 	spaceSpool      = 'o'
 )
 

@@ -27,7 +27,10 @@ type location struct {
 // Bins yields each bin and flow with its earliest due time.
 func (s *Spool) Bins(ctx context.Context, from relay.BinHead) iter.Seq2[relay.BinHead, error] {
 	return func(yield func(relay.BinHead, error) bool) {
-		next := binPrefix(from.To, from.Flow)
+		next := []byte{spaceQueue} // before all that is in the space, also what should not be
+		if from != (relay.BinHead{}) {
+			next = binPrefix(from.To, from.Flow)
+		}
 		for {
 			key, err := s.firstFrom(ctx, next, after([]byte{spaceQueue}))
 			if err != nil {

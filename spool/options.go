@@ -30,6 +30,8 @@ type Options struct {
 	Memtable int64
 	// Cache is the size in bytes of the cache of blocks read; 0 means 16 MiB.
 	Cache int64
+	// History says how much is remembered of messages that have left the queue.
+	History HistoryOptions
 	// Fault is told what went wrong and was contained; nil means nobody is. It must not
 	// block or call the spool.
 	Fault func(relay.Fault)
@@ -60,6 +62,10 @@ func (o Options) withDefaults() (Options, error) {
 	o.Reserve = sizeOr(o.Reserve, DefaultReserve)
 	o.Memtable = sizeOr(o.Memtable, DefaultMemtable)
 	o.Cache = sizeOr(o.Cache, DefaultCache)
+	if o.History.Keep == 0 {
+		o.History.Keep = DefaultHistoryKeep
+	}
+	o.History.Size = sizeOr(o.History.Size, DefaultHistorySize)
 	if o.FreeSpace == nil {
 		o.FreeSpace = func() (int64, error) { return freeSpace(o.FS, o.Dir) }
 	}

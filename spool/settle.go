@@ -107,7 +107,7 @@ func (e *ending) build() error {
 		if err := removeDelivery(e.b, e.was[i]); err != nil {
 			return err
 		}
-		if err := e.addThen(st, e.was[i]); err != nil {
+		if err := errors.Join(e.addThen(st, e.was[i]), e.s.addEvents(e.b, e.was[i], st.Events)); err != nil {
 			return err
 		}
 		for _, n := range st.Notices {
@@ -204,7 +204,7 @@ func (e *ending) removeMessage() error {
 	case err != nil:
 		return err
 	}
-	err = errors.Join(e.b.SingleDelete(messageKey(e.id), nil), removeChunks(e.b, l.body, l.chunks))
+	err = errors.Join(e.remember(), e.b.SingleDelete(messageKey(e.id), nil), removeChunks(e.b, l.body, l.chunks))
 	if e.sole() || err != nil {
 		return err
 	}
@@ -214,6 +214,27 @@ func (e *ending) removeMessage() error {
 		err = errors.Join(err, e.b.SingleDelete(key, nil))
 	}
 	return err
+}
+
+// remember keeps the facts of the message. One that cannot be read has none.
+func (e *ending) remember() error {
+	m := e.sts[0].Message
+	if !e.s.o.History.on() {
+		return nil
+	}
+	if m == nil || m.ID != e.id {
+		value, err := e.s.messageValue(e.id)
+		if err == nil {
+			m, _, err = e.s.codec.decodeMessage(e.id, value)
+		}
+		if errors.Is(err, relay.ErrCorrupt) || errors.Is(err, relay.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return e.s.addFacts(e.b, m)
 }
 
 // layout is that of the message, which may be at hand.

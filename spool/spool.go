@@ -34,6 +34,8 @@ type Spool struct {
 	arrivals head
 	located  head
 
+	forgotten forgotten
+
 	// using counts what uses db, and closed forbids more of it.
 	using  sync.WaitGroup
 	life   sync.Mutex

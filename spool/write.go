@@ -107,6 +107,7 @@ func (s *Spool) background() {
 			return
 		case <-tick.C:
 			s.keepReserve()
+			s.tendHistory()
 		case <-s.wake:
 			select {
 			case <-s.stop:

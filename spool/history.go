@@ -1,0 +1,177 @@
+package spool
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"postrider/relay"
+)
+
+// The history has, in h under a message's id, its facts, written as it leaves the queue, and an
+// entry for each settlement that had something to tell. In i, under the day of arrival, are the
+// hashes of what a message can be found by, written as it arrives. Both sort by time of
+// arrival, and are dropped by ranges.
+
+// The indexed properties of a message, the first byte of what is hashed.
+const (
+	indexSender    = 's'
+	indexRecipient = 'r'
+	indexMessageID = 'm'
+)
+
+// The kinds of entries in h, the byte after the id.
+const (
+	historyFacts  = 0
+	historyEvents = 1
+)
+
+var _ relay.History = (*Spool)(nil)
+
+func factsKey(id relay.ID) []byte { return append(idPrefix(spaceHistory, id), historyFacts) }
+
+// eventsKey is where the events of a settlement are; no two settlements have one part and rev.
+func eventsKey(p relay.DeliveryID, rev uint32) []byte {
+	key := append(idPrefix(spaceHistory, p.Message), historyEvents)
+	key = binary.BigEndian.AppendUint32(key, p.Part)
+	return binary.BigEndian.AppendUint32(key, rev)
+}
+
+// day numbers the day of a message's arrival.
+func day(t time.Time) uint32 { return uint32(max(t.Unix(), 0) / (24 * 60 * 60)) }
+
+func dayKey(d uint32) []byte { return binary.BigEndian.AppendUint32([]byte{spaceIndex}, d) }
+
+// indexPrefix is what the keys of all messages of a day with the property begin with. A hash can
+// be that of two texts: who finds a message compares.
+func indexPrefix(d uint32, property byte, text string) []byte {
+	h := fnv.New64a()
+	h.Write([]byte{property})
+	h.Write([]byte(strings.ToLower(text)))
+	return h.Sum(dayKey(d))
+}
+
+// addIndex makes a message findable.
+func (s *Spool) addIndex(b *pebble.Batch, m *relay.Message) error {
+	if !s.o.History.on() {
+		return nil
+	}
+	d := day(m.ID.Time())
+	add := func(property byte, text string) error {
+		return b.Set(append(indexPrefix(d, property, text), m.ID[:]...), nil, nil)
+	}
+	err := add(indexSender, m.Envelope.Sender.String())
+	for _, r := range m.Envelope.Recipients {
+		err = errors.Join(err, add(indexRecipient, r.Address.String()))
+	}
+	if id := relay.NormalMessageID(m.Field("Message-ID")); id != "" {
+		err = errors.Join(err, add(indexMessageID, id))
+	}
+	return err
+}
+
+// addEvents keeps the events of a settlement.
+func (s *Spool) addEvents(b *pebble.Batch, p place, events []relay.Event) error {
+	if !s.o.History.on() || len(events) == 0 {
+		return nil
+	}
+	record, err := s.codec.encodeEvents(events)
+	if err != nil {
+		return err
+	}
+	return b.Set(eventsKey(p.id, p.rev), record, nil)
+}
+
+// addFacts keeps the facts of a message that leaves the queue.
+func (s *Spool) addFacts(b *pebble.Batch, m *relay.Message) error {
+	if !s.o.History.on() {
+		return nil
+	}
+	record, err := s.codec.encodeFacts(relay.FactsOf(m))
+	if err != nil {
+		return err
+	}
+	return b.Set(factsKey(m.ID), record, nil)
+}
+
+// Record keeps events of a message that is not in the queue.
+func (s *Spool) Record(ctx context.Context, m *relay.Message, events ...relay.Event) error {
+	if !s.o.History.on() {
+		return nil
+	}
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	b := s.db.NewBatch()
+	// The first of its parts is one that no message in the queue can have.
+	p := place{id: relay.DeliveryID{Message: m.ID, Part: 1<<32 - 1}}
+	if err := errors.Join(s.addIndex(b, m), s.addFacts(b, m), s.addEvents(b, p, events)); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	if _, err := s.applyUnless(ctx, s.disk.filled(), b, pebble.NoSync, func(error) {}); err != nil {
+		return fmt.Errorf("record message %s: %w", m.ID, err)
+	}
+	return nil
+}
+
+// Life tells what is known of a message.
+func (s *Spool) Life(ctx context.Context, id relay.ID) (*relay.Life, error) {
+	l, err := s.lifeOf(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("life of message %s: %w", id, err)
+	}
+	return l, nil
+}
+
+func (s *Spool) lifeOf(ctx context.Context, id relay.ID) (*relay.Life, error) {
+	l, found := &relay.Life{}, false
+	m, err := s.Message(ctx, id)
+	switch {
+	case err == nil:
+		l.Facts, l.Queued, found = relay.FactsOf(m), true, true
+	case !errors.Is(err, relay.ErrNotFound) && !errors.Is(err, relay.ErrCorrupt):
+		return nil, err
+	}
+	prefix := idPrefix(spaceHistory, id)
+	for next := prefix; ; {
+		page, err := s.pairs(ctx, next, after(prefix))
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range page {
+			found = true
+			if err := s.addToLife(l, id, p); err != nil {
+				return nil, err
+			}
+		}
+		if len(page) < pageSize {
+			break
+		}
+		next = append(page[len(page)-1].key, 0)
+	}
+	if !found {
+		return nil, relay.ErrNotFound
+	}
+	slices.SortStableFunc(l.Events, func(a, b relay.Event) int { return a.At.Compare(b.At) })
+	return l, nil
+}
+
+// addToLife reads an entry of the history.
+func (s *Spool) addToLife(l *relay.Life, id relay.ID, p pair) error {
+	if len(p.key) == len(factsKey(id)) {
+		facts, err := s.codec.decodeFacts(id, p.value)
+		l.Facts = facts
+		return err
+	}
+	events, err := s.codec.decodeEvents(p.value)
+	l.Events = append(l.Events, events...)
+	return err
+}
