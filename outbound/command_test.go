@@ -100,11 +100,25 @@ func smtpUTF8(t *testing.T) {
 }
 
 func eightBit(t *testing.T) {
-	p := outboundtest.NewPeer(t, outboundtest.Script{Extensions: []string{}})
-	x := transfer("caf\xc3\xa9 \xff\r\n", "a@to.test")
-	x.Message.Envelope.EightBit = true
-	wantCodes(t, deliver(t, dial(t, smart(t, nil, p)), x), "250")
-	if m := p.Messages()[0]; string(m.Body) != header+"caf\xc3\xa9 \xff\r\n" || strings.Contains(m.Mail, "BODY") {
-		t.Errorf("message = %q, %q", m.Mail, m.Body)
+	for _, offered := range []bool{false, true} {
+		extensions := []string{}
+		if offered {
+			extensions = []string{"8BITMIME"}
+		}
+		p := outboundtest.NewPeer(t, outboundtest.Script{Extensions: extensions})
+		x := transfer("caf\xc3\xa9 \xff\r\n", "a@to.test")
+		x.Message.Envelope.EightBit = true
+		c := dial(t, smart(t, nil, p))
+		a := deliver(t, c, x)
+		wantCodes(t, a, "250")
+		if m := p.Messages()[0]; string(m.Body) != header+"caf\xc3\xa9 \xff\r\n" || strings.Contains(m.Mail, "BODY") != offered {
+			t.Errorf("message = %q, %q", m.Mail, m.Body)
+		}
+		if a.EightBit == offered {
+			t.Errorf("counted: %t, offered: %t", a.EightBit, offered)
+		}
+		if a := deliver(t, c, transfer("x\r\n", "a@to.test")); a.EightBit {
+			t.Error("7-bit text is counted")
+		}
 	}
 }

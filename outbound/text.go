@@ -87,6 +87,7 @@ func (x *transaction) content() bool {
 // end takes the reply to the end of the message.
 func (x *transaction) end() bool {
 	x.ended = true
+	x.a.EightBit = x.a.EightBit || x.unconverted()
 	a, err := x.c.read(x.c.t.o.Timeouts.Dot)
 	if err != nil {
 		x.lost("the end of the message, which it may have taken", err)
@@ -112,6 +113,13 @@ func (x *transaction) end() bool {
 		x.refuse(x.accepted...)
 	}
 	return a.code/100 == 2
+}
+
+// unconverted says that the message is 8-bit text, as far as its client and its header say, and that
+// the peer does not say that it takes such (conformance T13).
+func (x *transaction) unconverted() bool {
+	m := x.t.Message
+	return !x.c.features.eightBit && (m.Envelope.EightBit || !isASCII(m.Header))
 }
 
 // unchunked remembers that BDAT does not get through to a host although it is offered, as it

@@ -104,6 +104,8 @@ type Attempted struct {
 	Ambiguous bool
 	// DSN says that the next hop took on the requests for notices.
 	DSN bool
+	// EightBit says that 8-bit text was sent to a host that does not offer 8BITMIME.
+	EightBit bool
 }
 
 // Notified is told when a DSN about a message has been queued, or dropped because the

@@ -96,6 +96,9 @@ type Attempt struct {
 	// Local is set when the attempt ended for a reason of ours, such as a body that
 	// cannot be read. It wraps ErrCorrupt where the message is to be set aside.
 	Local error
+	// EightBit says that 8-bit text was sent as it is to a host that does not offer 8BITMIME: to
+	// convert it would break its signatures, and hosts that spoil it are gone.
+	EightBit bool
 	// Ambiguous says that the connection was lost after the final dot and before its
 	// reply: the peer may have taken the message, and a repeat may be a duplicate.
 	Ambiguous bool

@@ -29,7 +29,7 @@ type Metrics struct {
 	answer, commit              prometheus.Histogram
 	signatures                  [len(signatureWords)]prometheus.Counter
 	outcomes                    outcomeCounters
-	ambiguous                   prometheus.Counter
+	ambiguous, eightBit         prometheus.Counter
 	queue, connect, transmit    prometheus.Observer
 	notices                     *prometheus.CounterVec
 	closings                    prometheus.Counter
@@ -81,6 +81,7 @@ func (m *Metrics) registerIn() {
 // registerOut makes the metrics of the way out.
 func (m *Metrics) registerOut() {
 	m.outcomes = newOutcomeCounters(m.counters("recipients_total", "What attempts made of recipients, by status and the class of the reply.", "status", "class"))
+	m.eightBit = m.counter("eight_bit_total", "Attempts that sent 8-bit text to a host that does not offer 8BITMIME.")
 	m.ambiguous = m.counter("ambiguous_total", "Attempts that may have delivered a message and will be repeated.")
 	m.sessions = m.counters("attempts_total", "Attempts, by the TLS version of the session; none where it was in clear, unreached where there was no session.", "tls")
 	delay := prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -171,6 +172,9 @@ func (m *Metrics) Attempted(e relay.Attempted) {
 	m.destinations.count(e.Delivery.To, e.Outcomes)
 	if e.Ambiguous {
 		m.ambiguous.Inc()
+	}
+	if e.EightBit {
+		m.eightBit.Inc()
 	}
 	if e.Addr == "" {
 		m.sessions.WithLabelValues("unreached").Inc()

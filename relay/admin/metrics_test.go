@@ -62,7 +62,7 @@ func TestMetricsOfFacts(t *testing.T) {
 		relay.Outcome{Status: relay.Delivered, Reply: relay.Reply{Code: 250}},
 		relay.Outcome{Status: relay.Bounced, Reply: relay.Reply{Code: 550, Class: relay.ClassUser}},
 		relay.Outcome{Status: relay.Deferred, Reply: relay.Reply{Code: 452, Class: relay.ClassQuota}}))
-	m.Attempted(relay.Attempted{Outcomes: []relay.Outcome{{Status: relay.Expired}, {Status: relay.Status(99)}}})
+	m.Attempted(relay.Attempted{EightBit: true, Outcomes: []relay.Outcome{{Status: relay.Expired}, {Status: relay.Status(99)}}})
 	m.Notified(relay.Notified{Status: relay.Bounced})
 	m.Gated(relay.Gated{Closed: true})
 	m.Gated(relay.Gated{})
@@ -85,6 +85,7 @@ func TestMetricsOfFacts(t *testing.T) {
 		`postrider_recipients_total{class="none",status="unknown"} 1`,
 		`postrider_attempts_total{tls="TLSv1.3"} 1`,
 		`postrider_attempts_total{tls="unreached"} 1`,
+		`postrider_eight_bit_total 1`,
 		`postrider_delay_seconds_count{phase="connect"} 1`,
 		`postrider_notices_total{dropped="false",status="bounced"} 1`,
 		`postrider_gate_closings_total 1`,
