@@ -95,6 +95,9 @@ func (d *dots) note(b []byte) {
 }
 
 func (d *dots) swallow(limit int64) (bool, error) {
+	if d.ended {
+		return true, nil
+	}
 	n, err := io.Copy(io.Discard, io.LimitReader(d, limit))
 	if err != nil {
 		return false, err

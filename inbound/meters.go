@@ -74,6 +74,9 @@ func newMeters(now func() time.Time, most int) *meters {
 // take makes all of the claims, or none and returns the one that there is no room for. For
 // those that are to be made later there must be room.
 func (m *meters) take(claims []claim, later ...claim) *claim {
+	if len(claims)+len(later) == 0 {
+		return nil
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
@@ -88,6 +91,9 @@ func (m *meters) take(claims []claim, later ...claim) *claim {
 
 // makeLater makes claims that there was room for.
 func (m *meters) makeLater(claims []claim) {
+	if len(claims) == 0 {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.spend(claims, m.now())

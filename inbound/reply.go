@@ -2,7 +2,6 @@ package inbound
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -98,12 +97,21 @@ func appendReply(line []byte, e *smtp.SMTPError) []byte {
 	switch code := e.EnhancedCode; code {
 	case smtp.NoEnhancedCode:
 	case smtp.EnhancedCodeNotSet:
-		line = fmt.Appendf(line, " %d.0.0", e.Code/100)
+		line = appendEnhanced(line, smtp.EnhancedCode{e.Code / 100, 0, 0})
 	default:
-		line = fmt.Appendf(line, " %d.%d.%d", code[0], code[1], code[2])
+		line = appendEnhanced(line, code)
 	}
 	line = append(append(line, ' '), public(e.Message)...)
 	return append(line, "\r\n"...)
+}
+
+func appendEnhanced(line []byte, code smtp.EnhancedCode) []byte {
+	before := byte(' ')
+	for _, n := range code {
+		line = strconv.AppendInt(append(line, before), int64(n), 10)
+		before = '.'
+	}
+	return line
 }
 
 // public keeps a text on one line of the protocol.

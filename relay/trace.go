@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -12,33 +11,51 @@ import (
 // does not say where the message came from.
 func received(hostname string, m *Message, hidden bool) string {
 	var b strings.Builder
+	b.Grow(256) // each message has one, so it is written without detours
 	o := &m.Origin
 	b.WriteString("Received: ")
 	if !hidden {
-		fmt.Fprintf(&b, "from %s (%s)\r\n\t", traceWord(o.Greeting), clientLiteral(o.Client))
+		write(&b, "from ", traceWord(o.Greeting), " (")
+		writeLiteral(&b, o.Client)
+		b.WriteString(")\r\n\t")
 	}
 	if o.TLS != "" {
-		fmt.Fprintf(&b, "(using %s)\r\n\t", traceText(o.TLS))
+		write(&b, "(using ", traceText(o.TLS), ")\r\n\t")
 	}
-	fmt.Fprintf(&b, "by %s (Postrider) with %s id %s", hostname, o.Protocol, m.ID)
+	write(&b, "by ", hostname, " (Postrider) with ", o.Protocol, " id ", m.ID.String())
 	if len(m.Envelope.Recipients) == 1 {
 		if to := m.Envelope.Recipients[0].Address; to.IsASCII() || m.Envelope.SMTPUTF8 {
-			fmt.Fprintf(&b, "\r\n\tfor <%s>", to)
+			write(&b, "\r\n\tfor <", to.String(), ">")
 		}
 	}
-	fmt.Fprintf(&b, ";\r\n\t%s\r\n", m.Received.Format(time.RFC1123Z))
+	b.WriteString(";\r\n\t")
+	var date [len(time.RFC1123Z) + 8]byte
+	b.Write(m.Received.AppendFormat(date[:0], time.RFC1123Z))
+	b.WriteString("\r\n")
 	return b.String()
 }
 
-// clientLiteral gives the address in the form of RFC 5321 section 4.1.3.
-func clientLiteral(addr netip.Addr) string {
-	switch addr = addr.Unmap(); {
-	case !addr.IsValid():
-		return "local"
-	case addr.Is4():
-		return "[" + addr.String() + "]"
+func write(b *strings.Builder, words ...string) {
+	for _, w := range words {
+		b.WriteString(w)
 	}
-	return "[IPv6:" + addr.WithZone("").String() + "]"
+}
+
+// writeLiteral writes the address in the form of RFC 5321 section 4.1.3.
+func writeLiteral(b *strings.Builder, addr netip.Addr) {
+	addr = addr.Unmap()
+	if !addr.IsValid() {
+		b.WriteString("local")
+		return
+	}
+	if addr.Is4() {
+		b.WriteString("[")
+	} else {
+		b.WriteString("[IPv6:")
+	}
+	var text [64]byte
+	b.Write(addr.WithZone("").AppendTo(text[:0]))
+	b.WriteString("]")
 }
 
 // traceWord makes what a client called itself fit to stand as a word in a field.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 )
 
@@ -250,7 +249,7 @@ func (t *Transaction) commit(ctx context.Context, draft Draft, m *Message, ds []
 
 // prepend puts header fields in front.
 func (m *Message) prepend(fields string) {
-	m.Header = slices.Concat([]byte(fields), m.Header)
+	m.Header = append(append(make([]byte, 0, len(fields)+len(m.Header)), fields...), m.Header...)
 	m.Size += int64(len(fields))
 }
 
