@@ -161,6 +161,7 @@ func (f *file) checkNumbers(r *report) {
 	d, t := &f.Delivery, &f.Retry
 	f.Limits.check(r, "limits", 1)
 	f.Shaping.check(r)
+	f.History.check(r)
 	for _, n := range []struct {
 		path  string
 		value int64

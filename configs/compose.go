@@ -19,7 +19,7 @@ func (f *file) compose() *Config {
 	c := &Config{
 		Hostname: f.Hostname,
 		Data:     string(f.Data),
-		Spool:    spool.Options{Dir: filepath.Join(string(f.Data), "spool"), MinFree: int64(l.MinFree)},
+		Spool:    spool.Options{Dir: filepath.Join(string(f.Data), "spool"), MinFree: int64(l.MinFree), History: f.History.compose()},
 		Inbound: inbound.Options{
 			Hostname: f.Hostname,
 			Users:    f.Users.compose(l.AuthFailures),

@@ -18,6 +18,7 @@ type file struct {
 	Delivery  delivery  `yaml:"delivery"`
 	Shaping   shaping   `yaml:"shaping"`
 	TLSReport tlsReport `yaml:"tls_report"`
+	History   history   `yaml:"history"`
 	Admin     admin     `yaml:"admin"`
 	Log       logging   `yaml:"log"`
 }
@@ -110,6 +111,7 @@ func defaults() *file {
 			Idle: duration(relay.DefaultIdle), MessagesPerConnection: relay.DefaultMessagesPerConnection, MTASTS: true,
 		},
 		Shaping: defaultShaping(),
+		History: defaultHistory(),
 		Log:     logging{Level: "info", Format: "json"},
 	}
 }
