@@ -39,6 +39,9 @@ type disk struct {
 	// so the next file waits instead.
 	troubled atomic.Bool
 
+	// syncs and written count what is asked of the disk.
+	syncs, written atomic.Int64
+
 	mu      sync.Mutex
 	waiting int
 	// stalled is set while Pebble takes no writes because it is behind with its tables, and
@@ -223,6 +226,7 @@ type diskFile struct {
 func (f *diskFile) Write(p []byte) (n int, err error) {
 	err = f.d.do(func() error {
 		m, err := f.File.Write(p[n:])
+		f.d.written.Add(int64(m))
 		n += m
 		return err
 	})
@@ -232,15 +236,22 @@ func (f *diskFile) Write(p []byte) (n int, err error) {
 func (f *diskFile) WriteAt(p []byte, off int64) (n int, err error) {
 	err = f.d.do(func() error {
 		m, err := f.File.WriteAt(p[n:], off+int64(n))
+		f.d.written.Add(int64(m))
 		n += m
 		return err
 	})
 	return n, f.d.freeze(f.name, err)
 }
 
-func (f *diskFile) Sync() error { return f.d.freeze(f.name, f.File.Sync()) }
+func (f *diskFile) Sync() error {
+	f.d.syncs.Add(1)
+	return f.d.freeze(f.name, f.File.Sync())
+}
 
-func (f *diskFile) SyncData() error { return f.d.freeze(f.name, f.File.SyncData()) }
+func (f *diskFile) SyncData() error {
+	f.d.syncs.Add(1)
+	return f.d.freeze(f.name, f.File.SyncData())
+}
 
 func (f *diskFile) SyncTo(length int64) (full bool, err error) {
 	full, err = f.File.SyncTo(length)

@@ -147,9 +147,16 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 		return d, err
 	}
 
+	operator, err := relay.NewOperator(context.Background(), relay.OperatorOptions{
+		Scheduler: d.scheduler, Notes: d.spool, Told: logOrders(log),
+	})
+	if err != nil {
+		return d, err
+	}
 	d.admin, err = admin.New(admin.Options{
 		Socket: config.Admin.Socket, HTTP: config.Admin.HTTP, TLS: config.Admin.TLS, Tokens: config.Admin.Tokens,
-		Spool: d.spool, Scheduler: d.scheduler, Metrics: metrics, Events: events, Now: time.Now,
+		Spool: d.spool, Scheduler: d.scheduler, Operator: operator, Metrics: metrics, Events: events, Now: time.Now,
+		Figures: []func() []relay.Figure{d.spool.Figures, transport.Figures},
 	})
 	if err != nil {
 		return d, err

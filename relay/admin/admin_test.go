@@ -69,9 +69,13 @@ func serve(t *testing.T, messages int) *serving {
 	for range messages {
 		s.ids = append(s.ids, s.add(t, ids.Next()))
 	}
+	operator, err := relay.NewOperator(t.Context(), relay.OperatorOptions{Scheduler: scheduler, Notes: new(relaytest.Notes)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.events = admin.NewEvents(time.Now)
 	server, err := admin.New(admin.Options{
-		Socket: s.socket, HTTP: "127.0.0.1:0", Spool: s.spool, Scheduler: scheduler, Now: time.Now, Events: s.events,
+		Socket: s.socket, HTTP: "127.0.0.1:0", Spool: s.spool, Scheduler: scheduler, Operator: operator, Now: time.Now, Events: s.events,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -137,10 +141,10 @@ func TestQueue(t *testing.T) {
 	if len(all) != 100 {
 		t.Fatalf("%d entries, want 100", len(all))
 	}
-	if all[0].ID != s.ids[0].String() || all[0].State != admin.StateDue || all[0].Sender != "a@example.com" || all[0].Recipients[0] != "b@one.test" {
+	if all[0].ID != s.ids[0].String() || all[0].State != relay.StateDue.String() || all[0].Sender != "a@example.com" || all[0].Recipients[0] != "b@one.test" {
 		t.Errorf("first %+v", all[0])
 	}
-	if all[1].State != admin.StateDeferred || !strings.Contains(all[1].Reason, "mailbox busy") || all[1].Attempts != 3 {
+	if all[1].State != relay.StateDeferred.String() || !strings.Contains(all[1].Reason, "mailbox busy") || all[1].Attempts != 3 {
 		t.Errorf("second %+v", all[1])
 	}
 	if got := s.list(t, admin.QueueQuery{Limit: 7}); len(got) != 7 {
@@ -149,7 +153,7 @@ func TestQueue(t *testing.T) {
 	if got := s.list(t, admin.QueueQuery{From: s.ids[49].String()}); len(got) != 2 {
 		t.Errorf("from the last message gave %d", len(got))
 	}
-	got := s.list(t, admin.QueueQuery{Destination: "internet/two.test", Limit: 20})
+	got := s.list(t, admin.QueueQuery{Selection: admin.Selection{Destination: "internet/two.test"}, Limit: 20})
 	if len(got) != 20 || got[19].Destination != "internet/two.test" {
 		t.Errorf("destination gave %d", len(got))
 	}
@@ -160,7 +164,7 @@ func TestQueuePages(t *testing.T) {
 	t.Parallel()
 	s := serve(t, 20)
 	for _, destination := range []string{"", "internet/two.test"} {
-		want := s.list(t, admin.QueueQuery{Destination: destination})
+		want := s.list(t, admin.QueueQuery{Selection: admin.Selection{Destination: destination}})
 		var got []admin.Entry
 		for from, pages := "", 0; ; pages++ {
 			entries, next := s.page(t, url.Values{"limit": {"3"}, "destination": {destination}, "from": {from}})

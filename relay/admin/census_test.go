@@ -11,9 +11,9 @@ import (
 	"postrider/relay"
 )
 
-// waiting yields places in order: so many for each of n destinations, of which every tenth
+// queuedPlaces yields places in order: so many for each of n destinations, of which every tenth
 // is held.
-func waiting(n, each int, now time.Time) iter.Seq2[relay.Place, error] {
+func queuedPlaces(n, each int, now time.Time) iter.Seq2[relay.Place, error] {
 	ids := relay.NewIDs(func() time.Time { return now.Add(-30 * time.Minute) }, rand.Reader)
 	return func(yield func(relay.Place, error) bool) {
 		for _, held := range []bool{false, true} {
@@ -37,7 +37,7 @@ func waiting(n, each int, now time.Time) iter.Seq2[relay.Place, error] {
 func TestCensus(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	s, err := takeCensus(waiting(1000, 20, now), now, 3)
+	s, err := takeCensus(queuedPlaces(1000, 20, now), now, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestCensusFails(t *testing.T) {
 
 func BenchmarkCensus(b *testing.B) {
 	now := time.Now()
-	places := waiting(1000, 100, now)
+	places := queuedPlaces(1000, 100, now)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := takeCensus(places, now, destinationSeries); err != nil {

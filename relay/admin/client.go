@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,17 +28,20 @@ func NewClient(socket string) *Client {
 	return &Client{socket: socket, http: http.Client{Transport: &http.Transport{DialContext: dial}}}
 }
 
-// QueueQuery selects deliveries. Zero values select all.
+// QueueQuery asks for deliveries from a place in the list on, at most Limit of them if that
+// is not 0.
 type QueueQuery struct {
-	From        string
-	Destination string
-	Limit       int
+	Selection
+	From  string
+	Limit int
 }
 
 // Queue yields deliveries in order of arrival, as they come.
 func (c *Client) Queue(ctx context.Context, q QueueQuery) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		query := url.Values{"from": {q.From}, "destination": {q.Destination}, "limit": {strconv.Itoa(q.Limit)}}
+		query := q.query()
+		query.Set("from", q.From)
+		query.Set("limit", strconv.Itoa(q.Limit))
 		body, err := c.get(ctx, "/v1/queue?"+query.Encode())
 		if err != nil {
 			yield(Entry{}, err)
@@ -122,6 +126,60 @@ func (c *Client) Events(ctx context.Context, f EventFilter) iter.Seq2[Event, err
 	}
 }
 
+// Act has something done to the queue. It yields how far it has come, from time to time and at
+// the end; what was done before an error stays done.
+func (c *Client) Act(ctx context.Context, a Action) iter.Seq2[Progress, error] {
+	return func(yield func(Progress, error) bool) {
+		body, err := c.post(ctx, "/v1/queue/actions", a)
+		if err != nil {
+			yield(Progress{}, err)
+			return
+		}
+		defer body.Close()
+		for lines := json.NewDecoder(body); ; {
+			var p Progress
+			err := lines.Decode(&p)
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF // the last line says so
+			}
+			if err == nil && p.Error != "" {
+				err = errors.New(p.Error)
+			}
+			if !yield(p, err) || err != nil || p.Done {
+				return
+			}
+		}
+	}
+}
+
+// ChangeDestination does what is a word of "pause", "resume" and "retry".
+func (c *Client) ChangeDestination(ctx context.Context, what, name string, change Change) (Changed, error) {
+	var v Changed
+	body, err := c.post(ctx, "/v1/destinations/"+url.PathEscape(name)+"/"+what, change)
+	if err != nil {
+		return v, err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(&v); err != nil {
+		return v, fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return v, nil
+}
+
+// Pauses shows the pauses in force.
+func (c *Client) Pauses(ctx context.Context) ([]Pause, error) {
+	var v []Pause
+	err := c.decode(ctx, "/v1/pauses", &v)
+	return v, err
+}
+
+// Journal shows what operators have changed lately, the latest last.
+func (c *Client) Journal(ctx context.Context) ([]JournalEntry, error) {
+	var v []JournalEntry
+	err := c.decode(ctx, "/v1/journal", &v)
+	return v, err
+}
+
 func (c *Client) decode(ctx context.Context, path string, v any) error {
 	body, err := c.get(ctx, path)
 	if err != nil {
@@ -135,9 +193,25 @@ func (c *Client) decode(ctx context.Context, path string, v any) error {
 }
 
 func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://postrider"+path, nil)
+	return c.do(ctx, http.MethodGet, path, nil)
+}
+
+// post sends a change.
+func (c *Client) post(ctx context.Context, path string, v any) (io.ReadCloser, error) {
+	text, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
+	}
+	return c.do(ctx, http.MethodPost, path, bytes.NewReader(text))
+}
+
+func (c *Client) do(ctx context.Context, method, path string, content io.Reader) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://postrider"+path, content)
+	if err != nil {
+		return nil, err
+	}
+	if content != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)
 	if op, ok := errors.AsType[*net.OpError](err); ok {

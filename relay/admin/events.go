@@ -40,8 +40,8 @@ type EventFilter struct {
 func (f *EventFilter) matches(e *Event) bool {
 	return (len(f.Events) == 0 || slices.Contains(f.Events, e.Event)) &&
 		(f.ID == "" || f.ID == e.ID) &&
-		like(f.From, e.From) && like(f.To, e.To) && like(f.Destination, e.Destination) &&
-		like(f.User, e.User) && like(f.Client, e.Client)
+		relay.Like(f.From, e.From) && relay.Like(f.To, e.To) && relay.Like(f.Destination, e.Destination) &&
+		relay.Like(f.User, e.User) && relay.Like(f.Client, e.Client)
 }
 
 // readerBuffer is how many events a reader may be behind.

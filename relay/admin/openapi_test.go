@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"postrider/relay"
 )
 
 // description is what the tests read of the OpenAPI file.
@@ -76,15 +78,23 @@ func TestOpenAPIRoutes(t *testing.T) {
 // schemas are the types behind the schemas.
 func schemas() map[string]reflect.Type {
 	return map[string]reflect.Type{
-		"Problem":     reflect.TypeFor[problem](),
-		"Entry":       reflect.TypeFor[Entry](),
-		"Detail":      reflect.TypeFor[Detail](),
-		"Bin":         reflect.TypeFor[Bin](),
-		"NextPage":    reflect.TypeFor[nextPage](),
-		"Destination": reflect.TypeFor[Destination](),
-		"Depth":       reflect.TypeFor[Depth](),
-		"Stats":       reflect.TypeFor[Stats](),
-		"Event":       reflect.TypeFor[Event](),
+		"Problem":      reflect.TypeFor[problem](),
+		"Entry":        reflect.TypeFor[Entry](),
+		"Detail":       reflect.TypeFor[Detail](),
+		"Bin":          reflect.TypeFor[Bin](),
+		"NextPage":     reflect.TypeFor[nextPage](),
+		"Destination":  reflect.TypeFor[Destination](),
+		"Depth":        reflect.TypeFor[Depth](),
+		"Stats":        reflect.TypeFor[Stats](),
+		"Verdict":      reflect.TypeFor[Verdict](),
+		"Action":       reflect.TypeFor[Action](),
+		"Selection":    reflect.TypeFor[Selection](),
+		"Progress":     reflect.TypeFor[Progress](),
+		"Change":       reflect.TypeFor[Change](),
+		"Changed":      reflect.TypeFor[Changed](),
+		"Pause":        reflect.TypeFor[Pause](),
+		"JournalEntry": reflect.TypeFor[JournalEntry](),
+		"Event":        reflect.TypeFor[Event](),
 	}
 }
 
@@ -156,13 +166,32 @@ func kindOf(t reflect.Type) string {
 	return "integer"
 }
 
+// stateWords are those of the states of entries.
+func stateWords() []string {
+	var words []string
+	for s := relay.StateHeld; s <= relay.StateDue; s++ {
+		words = append(words, s.String())
+	}
+	return append(words, StateDamaged)
+}
+
+// actionWords are those of actions.
+func actionWords() []string {
+	var words []string
+	for a := relay.ActionHold; a <= relay.ActionReroute; a++ {
+		words = append(words, a.String())
+	}
+	return words
+}
+
 // The words of enumerations are those of the code.
 func TestOpenAPIWords(t *testing.T) {
 	t.Parallel()
 	all := described(t).Components.Schemas
 	for at, want := range map[string][]string{
-		"Entry.state": {StateActive, StateDue, StateDeferred, StateBlocked, StateHeld, StateDamaged},
-		"Event.event": EventWords(),
+		"Entry.state":   stateWords(),
+		"Event.event":   EventWords(),
+		"Action.action": actionWords(),
 	} {
 		name, field, _ := strings.Cut(at, ".")
 		if got := all[name].Properties[field].Enum; !slices.Equal(got, want) {

@@ -20,17 +20,22 @@ import (
 func (s *Server) queue(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	limit, err := whole(query.Get("limit"))
-	var found iter.Seq2[relay.Delivery, error]
+	var selection Selection
 	if err == nil {
-		found, err = s.waiting(r.Context(), query.Get("destination"), query.Get("from"))
+		selection, err = parseSelection(query)
+	}
+	var found iter.Seq2[waiting, error]
+	if err == nil {
+		found, err = s.selected(r.Context(), &selection, query.Get("from"))
 	}
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	p := page{s: s, out: json.NewEncoder(w), limit: limit, one: query.Get("destination") != ""}
-	if err := p.write(r.Context(), found); err != nil {
+	_, one := selection.exact()
+	p := page{s: s, out: json.NewEncoder(w), limit: limit, one: one}
+	if err := p.write(found); err != nil {
 		_ = p.out.Encode(problem{err.Error()}) // a client that has gone away needs no answer
 	}
 }
@@ -47,18 +52,67 @@ func whole(text string) (int, error) {
 	return n, nil
 }
 
-// waiting gives the deliveries of a destination, or all, from a place in the list on.
-func (s *Server) waiting(ctx context.Context, destination, from string) (iter.Seq2[relay.Delivery, error], error) {
-	if destination == "" {
+// waiting is a delivery in the queue with its message, which is nil where it cannot be read.
+type waiting struct {
+	relay.Delivery
+	message *relay.Message
+}
+
+// selected gives the deliveries that are meant, from a place in the list on.
+func (s *Server) selected(ctx context.Context, selection *Selection, from string) (iter.Seq2[waiting, error], error) {
+	sel, err := selection.selector()
+	if err != nil {
+		return nil, err
+	}
+	candidates, err := s.candidates(ctx, selection, from)
+	if err != nil {
+		return nil, err
+	}
+	return func(yield func(waiting, error) bool) {
+		for d, err := range candidates {
+			w, means := waiting{Delivery: d}, false
+			if err == nil {
+				means, err = s.means(ctx, &sel, &w)
+			}
+			if errors.Is(err, relay.ErrNotFound) {
+				continue // delivered meanwhile
+			}
+			if (means || err != nil) && !yield(w, err) || err != nil {
+				return
+			}
+		}
+	}, nil
+}
+
+// means says whether the delivery is meant, and if so reads its message.
+func (s *Server) means(ctx context.Context, sel *relay.Selector, w *waiting) (means bool, err error) {
+	read := func() *relay.Message {
+		if w.message == nil && err == nil {
+			w.message, err = s.o.Spool.Message(ctx, w.Message)
+		}
+		return w.message
+	}
+	if means = s.o.Scheduler.Means(sel, &w.Delivery, read); means {
+		read()
+	}
+	if errors.Is(err, relay.ErrCorrupt) {
+		err = nil
+	}
+	return means, err
+}
+
+// candidates gives the deliveries among which those that are meant are to be found.
+func (s *Server) candidates(ctx context.Context, selection *Selection, from string) (iter.Seq2[relay.Delivery, error], error) {
+	to, one := selection.exact()
+	if !one {
 		start, err := parseStart(from)
 		return s.arrived(ctx, start), err
 	}
-	to := relay.ParseDestination(destination)
 	start := relay.Place{To: to}
 	if from != "" {
 		var err error
 		if start, err = parseCursor(from); err != nil || start.To != to {
-			return nil, fmt.Errorf("from %q: not where a page of %s begins", from, destination)
+			return nil, fmt.Errorf("from %q: not where a page of %s begins", from, to)
 		}
 	}
 	return s.deliveriesTo(ctx, start), nil
@@ -168,19 +222,15 @@ type nextPage struct {
 	Next string `json:"next"`
 }
 
-func (p *page) write(ctx context.Context, found iter.Seq2[relay.Delivery, error]) error {
-	for d, err := range found {
+func (p *page) write(found iter.Seq2[waiting, error]) error {
+	for w, err := range found {
 		if err != nil {
 			return err
 		}
 		if p.limit > 0 && p.written == p.limit {
-			return p.out.Encode(nextPage{p.cursor(&d)})
+			return p.out.Encode(nextPage{p.cursor(&w.Delivery)})
 		}
-		e, err := p.s.entry(ctx, d)
-		if err != nil {
-			return err
-		}
-		if err := p.out.Encode(e); err != nil {
+		if err := p.out.Encode(entry(w.Delivery, w.message, p.s.o.Scheduler, p.s.o.Now())); err != nil {
 			return err
 		}
 		p.written++
@@ -193,14 +243,6 @@ func (p *page) cursor(d *relay.Delivery) string {
 		return cursorOf(relay.PlaceOf(d))
 	}
 	return d.DeliveryID.String()
-}
-
-func (s *Server) entry(ctx context.Context, d relay.Delivery) (Entry, error) {
-	m, err := s.o.Spool.Message(ctx, d.Message)
-	if err != nil && !errors.Is(err, relay.ErrNotFound) && !errors.Is(err, relay.ErrCorrupt) {
-		return Entry{}, err
-	}
-	return entry(d, m, s.o.Scheduler, s.o.Now()), nil
 }
 
 func (s *Server) message(w http.ResponseWriter, r *http.Request) {

@@ -17,24 +17,35 @@ type route struct {
 	// pattern is a method and a path, as for http.ServeMux.
 	pattern string
 	access  access
-	handle  func(http.ResponseWriter, *http.Request)
+	handle  func(http.ResponseWriter, *http.Request, caller)
+}
+
+// looking makes a handler of one that does not mind who asks.
+func looking(h http.HandlerFunc) func(http.ResponseWriter, *http.Request, caller) {
+	return func(w http.ResponseWriter, r *http.Request, _ caller) { h(w, r) }
 }
 
 // table has all routes.
 func (s *Server) table() []route {
 	return []route{
-		{"GET /healthz", toAll, s.health},
-		{"GET /metrics", toReaders, s.metrics},
-		{"GET /v1/openapi.yaml", toReaders, s.describe},
-		{"GET /v1/queue", toReaders, s.queue},
-		{"GET /v1/queue/{id}", toReaders, s.message},
-		{"GET /v1/destinations", toReaders, s.destinations},
-		{"GET /v1/destinations/{name}", toReaders, s.destination},
-		{"GET /v1/stats", toReaders, s.stats},
-		{"GET /v1/events", toReaders, s.tail},
-		{"GET /debug/pprof/", toOwner, pprof.Index},
-		{"GET /debug/pprof/profile", toOwner, pprof.Profile},
-		{"GET /debug/pprof/trace", toOwner, pprof.Trace},
+		{"GET /healthz", toAll, looking(s.health)},
+		{"GET /metrics", toReaders, looking(s.metrics)},
+		{"GET /v1/openapi.yaml", toReaders, looking(s.describe)},
+		{"GET /v1/queue", toReaders, looking(s.queue)},
+		{"POST /v1/queue/actions", toOperators, s.act},
+		{"GET /v1/queue/{id}", toReaders, looking(s.message)},
+		{"GET /v1/destinations", toReaders, looking(s.destinations)},
+		{"GET /v1/destinations/{name}", toReaders, looking(s.destination)},
+		{"POST /v1/destinations/{name}/pause", toOperators, s.change(s.pause)},
+		{"POST /v1/destinations/{name}/resume", toOperators, s.change(s.resume)},
+		{"POST /v1/destinations/{name}/retry", toOperators, s.change(s.retry)},
+		{"GET /v1/pauses", toReaders, looking(s.pauses)},
+		{"GET /v1/journal", toReaders, looking(s.journal)},
+		{"GET /v1/stats", toReaders, looking(s.stats)},
+		{"GET /v1/events", toReaders, looking(s.tail)},
+		{"GET /debug/pprof/", toOwner, looking(pprof.Index)},
+		{"GET /debug/pprof/profile", toOwner, looking(pprof.Profile)},
+		{"GET /debug/pprof/trace", toOwner, looking(pprof.Trace)},
 	}
 }
 
@@ -43,14 +54,15 @@ func (s *Server) routes() http.Handler {
 	for _, rt := range s.table() {
 		mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Content-Type-Options", "nosniff")
-			if _, code, err := s.guard.admit(r, rt.access); err != nil {
+			c, code, err := s.guard.admit(r, rt.access)
+			if err != nil {
 				if code == http.StatusUnauthorized {
 					w.Header().Set("WWW-Authenticate", `Bearer realm="postrider"`)
 				}
 				refuse(w, code, err)
 				return
 			}
-			rt.handle(w, r)
+			rt.handle(w, r, c)
 		})
 	}
 	return mux

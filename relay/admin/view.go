@@ -19,24 +19,19 @@ type Entry struct {
 	Received    time.Time `json:"received"`
 	Attempts    int       `json:"attempts"`
 	Due         time.Time `json:"due"`
-	// State is active, due, deferred, blocked or held: active mail is being delivered, blocked
-	// mail waits for its destination, deferred mail for its own next attempt, held mail for a
-	// person.
+	// State is a word of relay.State, or StateDamaged: active mail is being delivered, due mail
+	// waits for its turn, deferred mail for its own next attempt, blocked mail for its
+	// destination, paused and held mail for a person.
 	State string `json:"state"`
 	// Reason says in words why the delivery is still here.
 	Reason string `json:"reason"`
+	// Class is what the last reply was about.
+	Class    string `json:"class,omitempty"`
+	Priority int8   `json:"priority,omitempty"`
 }
 
-// The values of Entry.State.
-const (
-	StateActive   = "active"
-	StateDue      = "due"
-	StateDeferred = "deferred"
-	StateBlocked  = "blocked"
-	StateHeld     = "held"
-	// StateDamaged marks a delivery whose message cannot be read.
-	StateDamaged = "damaged"
-)
+// StateDamaged marks a delivery whose message cannot be read.
+const StateDamaged = "damaged"
 
 // Detail shows a message with all that is left to deliver of it.
 type Detail struct {
@@ -51,14 +46,27 @@ type Detail struct {
 	MessageID  string    `json:"message_id,omitempty"`
 	Subject    string    `json:"subject,omitempty"`
 	Header     string    `json:"header"`
+	// Priority is the client's, Tags and Trace what rules made of the message.
+	Priority   int8      `json:"priority,omitempty"`
+	Tags       []string  `json:"tags,omitempty"`
+	Trace      []Verdict `json:"trace,omitempty"`
 	Deliveries []Entry   `json:"deliveries"`
+}
+
+// Verdict is what a rule said.
+type Verdict struct {
+	Rule      string `json:"rule"`
+	Stage     string `json:"stage"`
+	Recipient string `json:"recipient,omitempty"`
+	// Said is empty where the rule did not match.
+	Said string `json:"said,omitempty"`
 }
 
 // entry describes a delivery. m is nil when the message cannot be read.
 func entry(d relay.Delivery, m *relay.Message, s *relay.Scheduler, now time.Time) Entry {
 	e := Entry{
 		ID: d.Message.String(), Part: d.Part, Destination: d.To.String(), Flow: string(d.Flow),
-		Received: d.Message.Time(), Attempts: d.Attempts, Due: d.Due,
+		Received: d.Message.Time(), Attempts: d.Attempts, Due: d.Due, Class: d.Last.Class.String(), Priority: d.Priority,
 	}
 	e.State, e.Reason = standing(d, s, now)
 	if m == nil {
@@ -72,39 +80,55 @@ func entry(d relay.Delivery, m *relay.Message, s *relay.Scheduler, now time.Time
 	return e
 }
 
-// standing says why a delivery is still in the queue.
+// standing says how a delivery stands, and why it is still in the queue.
 func standing(d relay.Delivery, s *relay.Scheduler, now time.Time) (state, reason string) {
+	is := s.StateOf(&d)
 	bin, _ := s.StatusOf(d.To)
-	attempt, active := s.Underway(d.DeliveryID)
+	attempt, _ := s.Underway(d.DeliveryID)
 	switch {
-	case active:
+	case is == relay.StateHeld:
+		reason = d.Held
+	case is == relay.StateActive:
 		took := now.Sub(attempt.Since).Round(time.Second)
-		return StateActive, fmt.Sprintf("being delivered to %s (%s) for %v", attempt.Host, attempt.Addr, took)
-	case bin.Closed && d.Held == "":
-		return StateBlocked, bin.Reason.String() + "; next probe " + bin.Until.Format(time.RFC3339)
-	case d.Held != "":
-		return StateHeld, d.Held
-	case d.Due.After(now):
-		return StateDeferred, d.Last.String()
+		reason = fmt.Sprintf("being delivered to %s (%s) for %v", attempt.Host, attempt.Addr, took)
+	case is == relay.StatePaused:
+		reason = "its destination is paused" + pausedBy(bin.Paused)
+	case is == relay.StateBlocked:
+		reason = bin.Reason.String() + "; next probe " + bin.Until.Format(time.RFC3339)
+	case is == relay.StateDeferred:
+		reason = d.Last.String()
 	case d.Last.Text != "":
-		return StateDue, "next attempt is due; last: " + d.Last.String()
+		reason = "next attempt is due; last: " + d.Last.String()
+	default:
+		reason = "waiting for its turn"
 	}
-	return StateDue, "waiting for its turn"
+	return is.String(), reason
+}
+
+func pausedBy(p *relay.Pause) string {
+	if p == nil {
+		return ""
+	}
+	return " by " + p.Author + ": " + p.Reason
 }
 
 func detail(m *relay.Message) Detail {
-	v := Detail{
+	view := Detail{
 		ID: m.ID.String(), Sender: m.Envelope.Sender.String(), Size: m.Size, Received: m.Received,
 		Listener: m.Origin.Listener, User: m.Origin.User,
 		MessageID: m.Field("Message-ID"), Subject: m.Field("Subject"), Header: string(m.Header),
+		Priority: m.Envelope.Priority, Tags: m.Tags,
+	}
+	for _, v := range m.Trace {
+		view.Trace = append(view.Trace, Verdict(v))
 	}
 	if m.Origin.Client.IsValid() {
-		v.Client = m.Origin.Client.String()
+		view.Client = m.Origin.Client.String()
 	}
 	for _, r := range m.Envelope.Recipients {
-		v.Recipients = append(v.Recipients, r.Address.String())
+		view.Recipients = append(view.Recipients, r.Address.String())
 	}
-	return v
+	return view
 }
 
 // Bin shows a destination.
@@ -120,13 +144,20 @@ type Bin struct {
 	Until       time.Time `json:"until,omitzero"`
 	Reason      string    `json:"reason,omitempty"`
 	Next        time.Time `json:"next,omitzero"`
+	// Paused is who stopped deliveries, when and why.
+	Paused *Pause `json:"paused,omitempty"`
 }
 
 // bin shows how a destination stands.
 func bin(s relay.BinStatus) Bin {
-	return Bin{
+	b := Bin{
 		Destination: s.To.String(), Loaded: s.Loaded, Away: s.Away, Site: s.Site,
 		Connections: s.Connections, Idle: s.Idle, Window: s.Window,
 		Closed: s.Closed, Until: s.Until, Reason: s.Reason.String(), Next: s.Next,
 	}
+	if s.Paused != nil {
+		p := Pause(*s.Paused)
+		b.Paused = &p
+	}
+	return b
 }
