@@ -60,6 +60,7 @@ func (s *Scheduler) clear(p *pool) {
 func (s *Scheduler) judge(p *pool, a Attempt, began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	p.measure(s.o.Now().Sub(began))
 	if !a.Setback {
 		p.setbacks, p.gate.before = 0, 0
 		p.window.success(p.couriers - len(p.idle))

@@ -19,6 +19,8 @@ type pool struct {
 	provider *provider
 	// slowed is until when the meters hold messages up, dialling connections.
 	slowed, dialAfter time.Time
+	// took is how long a message took on a connection lately.
+	took time.Duration
 	// retrying counts the deliveries away that had been attempted before.
 	retrying int
 
@@ -70,6 +72,14 @@ func (p *pool) hungry(now time.Time) (member *bin, next time.Time) {
 // retryRoom says whether one more delivery that had been attempted before may be out.
 func (p *pool) retryRoom(share float64) bool {
 	return p.retrying < max(1, int(math.Ceil(float64(p.window.limit())*share)))
+}
+
+// measure takes note of how long a message took, the latest for an eighth.
+func (p *pool) measure(took time.Duration) {
+	if p.took == 0 {
+		p.took = took
+	}
+	p.took += (took - p.took) / 8
 }
 
 // join makes the bin a member.

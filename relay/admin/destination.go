@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"postrider/relay"
 )
@@ -14,6 +15,32 @@ type Destination struct {
 	Depth Depth `json:"depth"`
 	// Minutes are the bounds of the ages in Depth.
 	Minutes []int `json:"minutes"`
+	Pace    Pace  `json:"pace"`
+}
+
+// Pace shows how fast mail can go to a destination, and why not faster.
+type Pace struct {
+	Binding string  `json:"binding,omitempty"`
+	Reach   float64 `json:"reach,omitempty"`
+	Limits  []Limit `json:"limits,omitempty"`
+}
+
+// Limit is one limit on the way to a destination.
+type Limit struct {
+	Name   string    `json:"name"`
+	Rate   float64   `json:"rate,omitempty"`
+	Until  time.Time `json:"until,omitzero"`
+	Binds  bool      `json:"binds"`
+	Reason string    `json:"reason,omitempty"`
+}
+
+func (s *Server) pace(to relay.Destination) Pace {
+	p, _ := s.o.Scheduler.PaceOf(to)
+	v := Pace{Binding: p.Binding, Reach: p.Reach}
+	for _, l := range p.Limits {
+		v.Limits = append(v.Limits, Limit(l))
+	}
+	return v
 }
 
 func (s *Server) destinations(w http.ResponseWriter, _ *http.Request) {
@@ -38,7 +65,7 @@ func (s *Server) destination(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, s.unknown(to))
 		return
 	}
-	v := Destination{Bin: bin(status), Minutes: c.Minutes, Depth: Depth{Destination: to.String(), Ages: c.Ages}}
+	v := Destination{Bin: bin(status), Pace: s.pace(to), Minutes: c.Minutes, Depth: Depth{Destination: to.String(), Ages: c.Ages}}
 	if len(c.Rows) > 0 {
 		v.Depth = c.Rows[0]
 	}
