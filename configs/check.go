@@ -77,9 +77,10 @@ func (r *route) check(rep *report, path string) {
 	switch {
 	case r.MX && len(r.Hosts) > 0:
 		rep.fault(path, "has both mx and hosts: mail goes to the recipients' own hosts, or to these")
-	case !r.MX && len(r.Hosts)+len(r.Providers) == 0:
+	case !r.delivers() && !r.Discard && !r.Hold:
 		rep.fault(path, "needs hosts, or mx: true")
 	}
+	r.checkEnds(rep, path)
 	r.checkSource(rep, path)
 	r.checkProviders(rep, path)
 	if r.MX && r.Auth != (credentials{}) && r.Auth.compose().Validate() == nil {

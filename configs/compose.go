@@ -37,9 +37,6 @@ func (f *file) compose() *Config {
 		c.Admin.Socket = filepath.Join(c.Data, "admin.sock")
 	}
 	f.composeListeners(c)
-	for _, r := range f.Rules {
-		c.Policy.Rules = append(c.Policy.Rules, policy.Rule(r))
-	}
 	f.composeDKIM(c)
 	f.composeDelivery(c)
 	c.TLSReports = f.composeTLSReports()
@@ -70,10 +67,16 @@ func (f *file) composeDelivery(c *Config) {
 		Connections: d.Connections, ConnectionsTotal: d.ConnectionsTotal,
 		Idle: time.Duration(d.Idle), MessagesPerConnection: d.MessagesPerConnection, RetryShare: f.Shaping.RetryShare,
 	}
+	wanted := f.wanted()
 	for _, r := range f.Routes {
 		routes, ways := r.composeWays()
-		c.Policy.Routes = append(c.Policy.Routes, policy.Route{Name: r.Name, When: r.When, MX: r.MX, TLSOptional: r.tlsOptional(), Ways: ways})
-		c.Outbound.Routes = append(c.Outbound.Routes, routes...)
+		c.Policy.Routes = append(c.Policy.Routes, policy.Route{
+			Name: r.Name, When: r.When, MX: r.MX, TLSOptional: r.tlsOptional(), Ways: ways,
+			Discard: r.Discard, Hold: r.Hold, Wanted: wanted[r.Name],
+		})
+		if r.delivers() {
+			c.Outbound.Routes = append(c.Outbound.Routes, routes...)
+		}
 	}
 	c.Scheduler.Limits = f.composeLimits(c)
 }

@@ -95,6 +95,7 @@ func load(name string, text []byte, o Overrides) (*Config, error) {
 	f.applyPresets(r)
 	f.check(r)
 	c := f.compose()
+	f.composeRules(c, filepath.Dir(name))
 	c.check(r)
 	if err := r.err(); err != nil {
 		return nil, err
@@ -132,21 +133,6 @@ func (c *Config) check(r *report) {
 			r.at(place{}, "%s", err)
 		}
 	}
-}
-
-// expression gives the text of routes[i].when or rules[i].when.
-func (c *Config) expression(path string) string {
-	for i, route := range c.Policy.Routes {
-		if path == fmt.Sprintf("routes[%d].when", i) {
-			return route.When
-		}
-	}
-	for i, rule := range c.Policy.Rules {
-		if path == fmt.Sprintf("rules[%d].when", i) {
-			return rule.When
-		}
-	}
-	return ""
 }
 
 // flatten gives the errors that were joined.

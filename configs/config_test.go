@@ -207,7 +207,7 @@ func TestSecrets(t *testing.T) {
 	const text = `
 hostname: ${env:NAME}.example
 routes:
-  - {name: a, hosts: ["${env:HOST}:25"], auth: {user: "${env:USER}", password: "<${file:secrets/provider}>"}}
+  - {name: a, when: 'user == "a"', hosts: ["${env:HOST}:25"], auth: {user: "${env:USER}", password: "<${file:secrets/provider}>"}}
   - {name: b, hosts: [b.example], auth: {user: 12, password: 0123}}
 limits: {recipients: "${env:N}", message_size: "${env:N}MB"}
 `

@@ -12,6 +12,7 @@ type file struct {
 	DNS       dns       `yaml:"dns"`
 	Routes    []route   `yaml:"routes"`
 	Rules     []rule    `yaml:"rules"`
+	Staging   *staging  `yaml:"staging"`
 	DKIM      []key     `yaml:"dkim"`
 	Replies   []reply   `yaml:"replies"`
 	Retry     retry     `yaml:"retry"`
@@ -33,6 +34,10 @@ type route struct {
 	Name string `yaml:"name"`
 	When string `yaml:"when"`
 	MX   bool   `yaml:"mx"`
+	// LMTP, Discard and Hold are other ends than SMTP servers.
+	LMTP    bool `yaml:"lmtp"`
+	Discard bool `yaml:"discard"`
+	Hold    bool `yaml:"hold"`
 	provider
 	Providers []share  `yaml:"providers"`
 	Fallback  []string `yaml:"fallback"`
@@ -59,15 +64,6 @@ type oauth struct {
 	DeviceURL    string   `yaml:"device_url"`
 	AuthURL      string   `yaml:"auth_url"`
 	Scopes       []string `yaml:"scopes"`
-}
-
-type rule struct {
-	Name   string `yaml:"name"`
-	At     string `yaml:"at"`
-	When   string `yaml:"when"`
-	Accept bool   `yaml:"accept"`
-	Reject string `yaml:"reject"`
-	Defer  string `yaml:"defer"`
 }
 
 type retry struct {

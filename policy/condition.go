@@ -5,25 +5,87 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
+
+	"postrider/relay"
 )
 
-// condition is a compiled expression; nil is always true.
-type condition = vm.Program
+// program is a compiled expression. Most are plain enough to be run as Go functions; the
+// machine runs the others.
+type program struct {
+	bool   boolFact
+	string stringFact
+	code   *vm.Program
+	// names are what the machine has to know.
+	names names
+}
 
-// compile checks an expression against what is known at the stage. The error is a
-// FieldError with the place, whose path the caller fills in.
-func compile(text string, at stage) (*condition, *FieldError) {
-	if text == "" {
-		return nil, nil
+// test runs a condition. After a failure, which the facts keep, what it says does not count.
+func (p *program) test(f *facts) bool {
+	if p.bool != nil {
+		return p.bool(f)
 	}
-	i := &inspector{at: at}
-	options := append(functions(), expr.Env(environment{}), expr.AsBool(), expr.WarnOnAny(), expr.Patch(i))
-	program, err := expr.Compile(text, options...)
+	is, ok := p.run(f).(bool)
+	if !ok && f.err == nil {
+		f.fail(errors.New("neither true nor false"))
+	}
+	return is
+}
+
+// text runs an expression that gives a text.
+func (p *program) text(f *facts) string {
+	if p.string != nil {
+		return p.string(f)
+	}
+	text, ok := p.run(f).(string)
+	if !ok && f.err == nil {
+		f.fail(errors.New("not a text"))
+	}
+	return text
+}
+
+// run has the machine run the expression. A panic inside is an error: expr sees to that.
+func (p *program) run(f *facts) any {
+	f.fill(p.names)
+	if f.err != nil {
+		return nil
+	}
+	value, err := f.vm.Run(p.code, &f.machine)
+	if err != nil {
+		f.fail(err)
+	}
+	return value
+}
+
+// always is the condition that is always true.
+func always() *program { return &program{bool: func(*facts) bool { return true }} }
+
+// compileTest checks a condition against what is known at the stage. The error is a FieldError
+// with the place, whose path the caller fills in.
+func (p *Policy) compileTest(text string, at stage) (*program, error) {
+	if text == "" {
+		return always(), nil
+	}
+	return p.compile(text, at, expr.AsBool())
+}
+
+// compileText is compileTest for an expression that gives a text; "" gives "".
+func (p *Policy) compileText(text string, at stage) (*program, error) {
+	if text == "" {
+		return &program{string: func(*facts) string { return "" }}, nil
+	}
+	return p.compile(text, at, asText())
+}
+
+func (p *Policy) compile(text string, at stage, kind expr.Option) (*program, error) {
+	i := &inspector{policy: p, at: at}
+	options := append(p.functions(), expr.Env(environment{}), kind, expr.WarnOnAny(), expr.Patch(i))
+	code, err := expr.Compile(text, options...)
 	if i.fault != nil {
 		err = i.fault.Bind(file.NewSource(text))
 	}
@@ -36,14 +98,23 @@ func compile(text string, at stage) (*condition, *FieldError) {
 	case err != nil:
 		return nil, &FieldError{Err: err}
 	}
-	return program, nil
+	made := &program{code: code, names: i.names}
+	switch native := nativeOf(code.Node()).(type) {
+	case boolFact:
+		made.bool = native
+	case stringFact:
+		made.string = native
+	}
+	return made, nil
 }
 
-// inspector refuses what has no value at the stage, and has literal networks parsed when
-// the condition is compiled rather than when it is asked.
+// inspector refuses what has no value at the stage, and has what is written out in a call made
+// ready when the condition is compiled rather than when it is asked.
 type inspector struct {
-	at    stage
-	fault *file.Error
+	policy *Policy
+	at     stage
+	names  names
+	fault  *file.Error
 }
 
 // Visit sees every node of the expression once.
@@ -58,9 +129,22 @@ func (i *inspector) Visit(node *ast.Node) {
 			i.name(base, base.Value+"."+field.Value)
 		}
 	case *ast.CallNode:
-		if callee, ok := n.Callee.(*ast.IdentifierNode); ok && callee.Value == "cidr" {
-			i.networks(n)
-		}
+		i.call(n)
+	}
+}
+
+func (i *inspector) call(n *ast.CallNode) {
+	callee, ok := n.Callee.(*ast.IdentifierNode)
+	if !ok {
+		return
+	}
+	switch callee.Value {
+	case "cidr":
+		i.networks(n)
+	case "inFile":
+		i.list(n)
+	case "rate":
+		i.meter(n)
 	}
 }
 
@@ -72,6 +156,7 @@ func (i *inspector) name(n ast.Node, name string) {
 	if err := checkKnown(name, i.at); err != nil {
 		i.fail(n, err)
 	}
+	i.names |= namesOf(name)
 }
 
 // networks turns cidr(ip, "a", "b") into cidr(ip, [a b]).
@@ -94,7 +179,53 @@ func (i *inspector) networks(n *ast.CallNode) {
 		}
 		networks = append(networks, network)
 	}
-	constant := &ast.ConstantNode{Value: networks}
+	replaceRest(n, networks)
+}
+
+// list turns inFile(value, "name") into inFile(value, the list).
+func (i *inspector) list(n *ast.CallNode) {
+	const how = `inFile wants a value and a file, as in inFile(sender.address, "lists/partners")`
+	if len(n.Arguments) != 2 {
+		i.fail(n, errors.New(how))
+		return
+	}
+	name, ok := n.Arguments[1].(*ast.StringNode)
+	if !ok {
+		i.fail(n.Arguments[1], errors.New("inFile wants the file's name in quotes"))
+		return
+	}
+	l, err := i.policy.list(name.Value)
+	if err != nil {
+		i.fail(name, err)
+		return
+	}
+	replaceRest(n, l)
+}
+
+// meter turns rate(key, 100, "1h") into rate(key, the meter).
+func (i *inspector) meter(n *ast.CallNode) {
+	const how = `rate wants a key, a number and a time, as in rate(user, 1000, "1h")`
+	if len(n.Arguments) != 3 {
+		i.fail(n, errors.New(how))
+		return
+	}
+	count, isNumber := n.Arguments[1].(*ast.IntegerNode)
+	per, isText := n.Arguments[2].(*ast.StringNode)
+	if !isNumber || !isText || count.Value < 1 {
+		i.fail(n.Arguments[1], errors.New(how))
+		return
+	}
+	r, err := relay.ParseRate(fmt.Sprintf("%d/%s", count.Value, per.Value))
+	if err != nil {
+		i.fail(per, fmt.Errorf("%q is not a time such as 1m, 1h or 1d", per.Value))
+		return
+	}
+	replaceRest(n, &meter{rate: r, meters: i.policy.meters, now: func() time.Time { return i.policy.now() }})
+}
+
+// replaceRest puts one value in place of all arguments but the first.
+func replaceRest(n *ast.CallNode, value any) {
+	constant := &ast.ConstantNode{Value: value}
 	constant.SetLocation(n.Arguments[1].Location())
 	n.Arguments = []ast.Node{n.Arguments[0], constant}
 }

@@ -1,9 +1,13 @@
 package policy
 
 import (
+	"context"
 	"net/netip"
+	"strings"
+	"time"
 	"unicode/utf8"
 
+	"github.com/expr-lang/expr/vm"
 	"golang.org/x/net/idna"
 
 	"postrider/relay"
@@ -14,18 +18,30 @@ type environment struct {
 	Client     client                   `expr:"client"`
 	Listener   string                   `expr:"listener"`
 	User       string                   `expr:"user"`
-	TLS        bool                     `expr:"tls"`
+	TLS        session                  `expr:"tls"`
 	Sender     address                  `expr:"sender"`
 	Recipient  address                  `expr:"recipient"`
 	Recipients []address                `expr:"recipients"`
 	Size       int                      `expr:"size"`
 	Subject    string                   `expr:"subject"`
 	Header     func(name string) string `expr:"header"`
+	Tags       []string                 `expr:"tags"`
+	Time       clock                    `expr:"time"`
+	SPF        result                   `expr:"spf"`
+	DKIM       result                   `expr:"dkim"`
+	DMARC      result                   `expr:"dmarc"`
+	Queue      func(name string) queue  `expr:"queue"`
 }
 
 type client struct {
 	IP   string `expr:"ip"`
 	Name string `expr:"name"`
+	Helo string `expr:"helo"`
+}
+
+type session struct {
+	Version string `expr:"version"`
+	Cipher  string `expr:"cipher"`
 }
 
 type address struct {
@@ -34,43 +50,236 @@ type address struct {
 	Domain  string `expr:"domain"`
 }
 
-// facts is the environment as conditions are run with it: field for field the same, each
+type clock struct {
+	Hour    int    `expr:"hour"`
+	Minute  int    `expr:"minute"`
+	Day     int    `expr:"day"`
+	Month   int    `expr:"month"`
+	Year    int    `expr:"year"`
+	Weekday string `expr:"weekday"`
+}
+
+// result is what verification of a message found; policy is for dmarc only.
+type result struct {
+	Result string `expr:"result"`
+	Policy string `expr:"policy"`
+}
+
+// queue is how a destination stands.
+type queue struct {
+	Waiting int  `expr:"waiting"`
+	Blocked bool `expr:"blocked"`
+}
+
+// machine is the environment as expr's machine runs with it: field for field the same, each
 // value in an interface already. The machine wants interfaces, and so makes them once
 // for a command and not once for every use.
-type facts struct {
-	Client     clientFacts
+type machine struct {
+	Client     machineClient
 	Listener   any
 	User       any
-	TLS        any
-	Sender     addressFacts
-	Recipient  addressFacts
+	TLS        machineSession
+	Sender     machineAddress
+	Recipient  machineAddress
 	Recipients any
 	Size       any
 	Subject    any
 	Header     any
+	Tags       any
+	Time       machineClock
+	SPF        machineResult
+	DKIM       machineResult
+	DMARC      machineResult
+	Queue      any
 }
 
-type clientFacts struct{ IP, Name any }
+type machineClient struct{ IP, Name, Helo any }
 
-type addressFacts struct{ Address, Local, Domain any }
+type machineSession struct{ Version, Cipher any }
 
-func (f *facts) setSession(o *relay.Origin) {
-	f.Client = clientFacts{IP: clientAddr(o).String(), Name: o.Greeting}
-	f.Listener, f.User, f.TLS = o.Listener, o.User, o.TLS != ""
+type machineClock struct{ Hour, Minute, Day, Month, Year, Weekday any }
+
+type machineResult struct{ Result, Policy any }
+
+type machineAddress struct{ Address, Local, Domain any }
+
+// facts are what is known of a command while the rules of its stage are asked. What takes time
+// to find out is found out when a condition asks for it.
+type facts struct {
+	policy  *Policy
+	ctx     context.Context // of the command: facts live no longer
+	origin  *relay.Origin
+	message *relay.Message
+	// asked are the recipients that the stage is about.
+	asked []relay.Recipient
+
+	ip        string
+	sender    address
+	recipient address
+	tags      []string
+	at        time.Time
+	subject   string
+	hasTopic  bool
+	// err is the first failure: from then on what conditions say does not count.
+	err error
+
+	vm      vm.VM
+	machine machine
+	// filled are the names that the machine has.
+	filled names
 }
 
-func (a *addressFacts) set(v address) {
-	*a = addressFacts{Address: v.Address, Local: v.Local, Domain: v.Domain}
-}
-
-func (f *facts) setMessage(m *relay.Message, hostname string) {
-	recipients := make([]address, len(m.Envelope.Recipients))
-	for i, r := range m.Envelope.Recipients {
-		recipients[i] = recipientAddress(r.Address, hostname)
+// facts borrows facts about a session and, where there is one, its message.
+func (p *Policy) facts(ctx context.Context, o *relay.Origin, m *relay.Message) *facts {
+	f := p.pool.Get().(*facts)
+	f.policy, f.ctx, f.origin, f.message = p, ctx, o, m
+	if m != nil {
+		f.sender = senderAddress(m.Envelope.Sender)
+		f.tags = m.Tags
 	}
-	f.Recipients, f.Size = recipients, int(m.Size)
-	f.Subject = headerValue(m.Header, "Subject")
-	f.Header = func(name string) string { return headerValue(m.Header, name) }
+	return f
+}
+
+// done gives the facts back, without what they hold on to.
+func (f *facts) done() {
+	p := f.policy
+	*f = facts{vm: f.vm}
+	p.pool.Put(f)
+}
+
+func (f *facts) clientIP() string {
+	if f.ip == "" {
+		f.ip = clientAddr(f.origin).String()
+	}
+	return f.ip
+}
+
+// clientName is the client's name by reverse look-up that leads back to it; "" for none.
+func (f *facts) clientName() string {
+	name, err := f.policy.clients.name(f.ctx, clientAddr(f.origin))
+	if err != nil {
+		f.fail(err)
+	}
+	return name
+}
+
+func (f *facts) fail(err error) {
+	if f.err == nil {
+		f.err = err
+	}
+}
+
+func (f *facts) tlsVersion() string {
+	version, _, _ := strings.Cut(f.origin.TLS, ", ")
+	return version
+}
+
+func (f *facts) tlsCipher() string {
+	_, cipher, _ := strings.Cut(f.origin.TLS, ", ")
+	return cipher
+}
+
+func (f *facts) topic() string {
+	if !f.hasTopic {
+		f.subject, f.hasTopic = f.header("Subject"), true
+	}
+	return f.subject
+}
+
+func (f *facts) header(name string) string { return headerValue(f.message.Header, name) }
+
+func (f *facts) now() time.Time {
+	if f.at.IsZero() {
+		f.at = f.policy.now()
+	}
+	return f.at
+}
+
+func (f *facts) clock() clock {
+	t := f.now()
+	return clock{
+		Hour: t.Hour(), Minute: t.Minute(), Day: t.Day(), Month: int(t.Month()), Year: t.Year(),
+		Weekday: strings.ToLower(t.Weekday().String()),
+	}
+}
+
+func (f *facts) recipients() []address {
+	list := make([]address, len(f.message.Envelope.Recipients))
+	for i, r := range f.message.Envelope.Recipients {
+		list[i] = recipientAddress(r.Address, f.policy.hostname)
+	}
+	return list
+}
+
+func (f *facts) queue(name string) queue {
+	st := f.policy.queue(relay.ParseDestination(name))
+	return queue{Waiting: st.Loaded + st.Away, Blocked: st.Closed}
+}
+
+// traced is how many verdicts the message has already.
+func (f *facts) traced() int {
+	if f.message == nil {
+		return 0
+	}
+	return len(f.message.Trace)
+}
+
+// forget has names filled in anew when they are asked for the next time.
+func (f *facts) forget(n names) { f.filled &^= n }
+
+// fill gives the machine what a condition names.
+func (f *facts) fill(wanted names) {
+	wanted &^= f.filled
+	f.filled |= wanted
+	m := &f.machine
+	if wanted&nameClient != 0 {
+		m.Client.IP, m.Client.Helo = f.clientIP(), f.origin.Greeting
+	}
+	if wanted&nameClientName != 0 {
+		m.Client.Name = f.clientName()
+	}
+	if wanted&nameSession != 0 {
+		m.Listener, m.User = f.origin.Listener, f.origin.User
+		m.TLS = machineSession{Version: f.tlsVersion(), Cipher: f.tlsCipher()}
+	}
+	if wanted&nameSender != 0 {
+		m.Sender = f.sender.boxed()
+	}
+	if wanted&nameRecipient != 0 {
+		m.Recipient = f.recipient.boxed()
+	}
+	if wanted&nameTags != 0 {
+		m.Tags = f.tags
+	}
+	if wanted&nameTime != 0 {
+		c := f.clock()
+		m.Time = machineClock{c.Hour, c.Minute, c.Day, c.Month, c.Year, c.Weekday}
+	}
+	if wanted&nameQueue != 0 {
+		m.Queue = f.queue
+	}
+	f.fillMessage(wanted)
+}
+
+// fillMessage fills in what is known at data.
+func (f *facts) fillMessage(wanted names) {
+	m := &f.machine
+	if wanted&nameRecipients != 0 {
+		m.Recipients = f.recipients()
+	}
+	if wanted&nameSubject != 0 {
+		m.Subject = f.topic()
+	}
+	if wanted&nameMessage != 0 {
+		v := f.message.Verified
+		m.Size, m.Header = int(f.message.Size), f.header
+		m.SPF, m.DKIM = machineResult{v.SPF, ""}, machineResult{v.DKIM, ""}
+		m.DMARC = machineResult{v.DMARC, v.DMARCPolicy}
+	}
+}
+
+func (a address) boxed() machineAddress {
+	return machineAddress{Address: a.Address, Local: a.Local, Domain: a.Domain}
 }
 
 func senderAddress(a relay.Address) address {

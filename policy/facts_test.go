@@ -9,7 +9,7 @@ import (
 // run with together: the compiled form names fields by position.
 func TestShapes(t *testing.T) {
 	t.Parallel()
-	same(t, "environment", reflect.TypeFor[environment](), reflect.TypeFor[facts]())
+	same(t, "environment", reflect.TypeFor[environment](), reflect.TypeFor[machine]())
 }
 
 func same(t *testing.T, path string, checked, run reflect.Type) {

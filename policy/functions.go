@@ -3,20 +3,34 @@ package policy
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 
 	"github.com/expr-lang/expr"
 )
 
-// functions are those that conditions can call, besides expr's own and header.
-func functions() []expr.Option {
+// asText wants an expression to give a text.
+func asText() expr.Option { return expr.AsKind(reflect.String) }
+
+// functions are those that conditions can call, besides expr's own, header and queue. What
+// follows their first argument was made ready by the inspector.
+func (p *Policy) functions() []expr.Option {
 	return []expr.Option{
-		// The networks were parsed by the inspector: a condition is checked once.
 		expr.Function("cidr", func(args ...any) (any, error) {
 			return inNetworks(args[0].(string), args[1].([]netip.Prefix))
 		}, new(func(ip string, networks []netip.Prefix) bool)),
+		expr.Function("inFile", func(args ...any) (any, error) {
+			return args[1].(*list).has(args[0].(string)), nil
+		}, new(func(value string, l *list) bool)),
+		expr.Function("rate", func(args ...any) (any, error) {
+			return args[1].(*meter).over(args[0].(string)), nil
+		}, new(func(key string, m *meter) bool)),
 		expr.Function("domainIn", func(args ...any) (any, error) {
-			return domainIn(args[0].(string), args[1:]), nil
+			names := make([]string, len(args)-1)
+			for i, n := range args[1:] {
+				names[i] = n.(string)
+			}
+			return domainIn(args[0].(string), names), nil
 		}, new(func(domain string, names ...string) bool)),
 		expr.Function("glob", func(args ...any) (any, error) {
 			return glob(args[0].(string), args[1].(string)), nil
@@ -24,7 +38,7 @@ func functions() []expr.Option {
 		expr.Function("mb", func(args ...any) (any, error) {
 			return args[0].(int) * 1e6, nil
 		}, new(func(n int) int)),
-		// A rule means the same whenever it is asked.
+		// Time is a name: a rule is asked at one moment.
 		expr.DisableBuiltin("now"),
 	}
 }
@@ -48,9 +62,8 @@ func contains(networks []netip.Prefix, addr netip.Addr) bool {
 
 // domainIn says whether the domain is one of the names, or below one that is written with
 // a leading dot.
-func domainIn(domain string, names []any) bool {
-	for _, n := range names {
-		name := n.(string)
+func domainIn(domain string, names []string) bool {
+	for _, name := range names {
 		if strings.EqualFold(domain, name) {
 			return true
 		}

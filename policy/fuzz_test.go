@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 func FuzzHeaderValue(f *testing.F) {
@@ -32,7 +34,9 @@ func FuzzCompile(f *testing.F) {
 	f.Add(`cidr(client.ip, "10.0.0.0/8") and domainIn(sender.domain, ".x") or size > mb(2)`, uint8(3))
 	f.Add("a\n.b", uint8(0))
 	f.Fuzz(func(t *testing.T, text string, at uint8) {
-		if _, fault := compile(text, stage(at)%stages); fault != nil && strings.Contains(fault.Err.Error(), "\n") {
+		p := &Policy{lists: make(map[string]*list), meters: NewMeters(), now: time.Now}
+		_, err := p.compileTest(text, stage(at)%stages)
+		if fault, ok := errors.AsType[*FieldError](err); ok && strings.Contains(fault.Err.Error(), "\n") {
 			t.Errorf("the fault has several lines: %q", fault.Err)
 		}
 	})

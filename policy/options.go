@@ -1,10 +1,15 @@
 package policy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
+	"time"
+
+	"postrider/relay"
 )
 
 // Options says what a Policy decides.
@@ -18,8 +23,33 @@ type Options struct {
 	Relay map[string][]netip.Prefix
 	// Routes in their order: the first that matches takes the mail. At least one.
 	Routes []Route
-	// Rules in their order: at each stage the first that matches decides.
+	// Rules in their order: see Rule.
 	Rules []Rule
+	// Staging, where there is one, keeps mail away from the world.
+	Staging *Staging
+
+	// Dir is the folder that the names of lists (inFile) are relative to; "" for the process's.
+	Dir string
+	// Meters count for the function rate and the action limit. They outlive the Policy where the
+	// next one is given the same. Default: new ones.
+	Meters *Meters
+	// Resolver finds the names of clients for client.name. Default net.DefaultResolver.
+	Resolver Resolver
+	// Queue says how a destination stands, for the function queue. Default: all are empty.
+	Queue func(relay.Destination) relay.BinStatus
+	// Fault is told of lists that cannot be read again. Default: nobody.
+	Fault func(relay.Fault)
+	// Now is the clock, in the zone of the names time.hour and so on. Default time.Now.
+	Now func() time.Time
+	// Unmatched is how many rules that do not match are kept in the trace of a message.
+	// Default 50.
+	Unmatched int
+}
+
+// Resolver is what is used of a net.Resolver.
+type Resolver interface {
+	LookupAddr(ctx context.Context, addr string) ([]string, error)
+	LookupHost(ctx context.Context, name string) ([]string, error)
 }
 
 // Route is a way out for mail.
@@ -34,6 +64,12 @@ type Route struct {
 	// TLSOptional says that the route has a twin for messages that are to be delivered whatever TLS
 	// their recipients' domains demand (relay.TLSOptionalRoute).
 	TLSOptional bool
+	// Discard throws the mail away.
+	Discard bool
+	// Hold keeps the mail until an operator releases it.
+	Hold bool
+	// Wanted says that more than When leads to the route, such as the fallback of another one.
+	Wanted bool
 	// Ways, where there are any, are routes that share the mail of this one, such as one for each
 	// of several source addresses. A message takes one of them and keeps to it.
 	Ways []Way
@@ -45,23 +81,6 @@ type Way struct {
 	Name string
 	// Weight is its share of the messages, relative to the others'.
 	Weight int
-}
-
-// Rule is a condition and one action: one of Accept, Reject and Defer.
-type Rule struct {
-	// Name is unique and is what logs call the rule.
-	Name string
-	// At is the stage that asks the rule: connect, mail, rcpt or data.
-	At string
-	// When is the condition; "" is always true.
-	When string
-	// Accept ends the stage: rules further down are not asked. Relay permission is needed
-	// all the same.
-	Accept bool
-	// Reject is a permanent reply, such as "552 5.3.4 too large, use the file server".
-	Reject string
-	// Defer is a temporary reply, such as "450 4.7.1 not at night".
-	Defer string
 }
 
 // FieldError is a fault in one field of Options. New joins all it finds.
@@ -84,38 +103,83 @@ func (e *FieldError) Error() string {
 
 func (e *FieldError) Unwrap() error { return e.Err }
 
+// faults gathers what is wrong.
+type faults []error
+
+func (f *faults) add(err error, path string, args ...any) {
+	if err == nil {
+		return
+	}
+	path = fmt.Sprintf(path, args...)
+	if at, ok := errors.AsType[*FieldError](err); ok {
+		*f = append(*f, &FieldError{Path: path, Line: at.Line, Column: at.Column, Err: at.Err})
+		return
+	}
+	*f = append(*f, &FieldError{Path: path, Err: err})
+}
+
 // check finds the faults that need no expression to be compiled.
 func (o *Options) check() error {
-	var faults []error
-	fault := func(err error, path string, args ...any) {
-		faults = append(faults, &FieldError{Path: fmt.Sprintf(path, args...), Err: err})
-	}
+	var faults faults
 	for listener, networks := range o.Relay {
 		for i, n := range networks {
 			if !n.IsValid() {
-				fault(errors.New("not a network"), "relay[%s][%d]", listener, i)
+				faults.add(errors.New("not a network"), "relay[%s][%d]", listener, i)
 			}
 		}
 	}
 	if len(o.Routes) == 0 {
-		fault(errors.New("at least one route is needed"), "routes")
+		faults.add(errors.New("at least one route is needed"), "routes")
 	}
 	names := make(map[string]bool)
 	for i, r := range o.Routes {
-		if err := checkName(r.Name, names); err != nil {
-			fault(err, "routes[%d].name", i)
-		}
+		faults.add(checkName(r.Name, names), "routes[%d].name", i)
 		if strings.Contains(r.Name, "/") {
-			fault(errors.New("a route's name has no slash"), "routes[%d].name", i)
+			faults.add(errors.New("a route's name has no slash"), "routes[%d].name", i)
 		}
 		if r.MX && o.Hostname == "" {
-			fault(errors.New("needed by a route that delivers by MX"), "hostname")
+			faults.add(errors.New("needed by a route that delivers by MX"), "hostname")
 		}
 	}
-	clear(names)
+	names = make(map[string]bool)
 	for i, r := range o.Rules {
-		if err := checkName(r.Name, names); err != nil {
-			fault(err, "rules[%d].name", i)
+		faults.add(checkName(r.Name, names), "rules[%d].name", i)
+	}
+	o.checkNamed(&faults)
+	return errors.Join(faults...)
+}
+
+// checkNamed finds rules that lead nowhere.
+func (o *Options) checkNamed(faults *faults) {
+	for i, r := range o.Rules {
+		known := slices.ContainsFunc(o.Routes, func(route Route) bool { return route.Name == r.Route })
+		if r.Route != "" && !known {
+			faults.add(fmt.Errorf("there is no route %q", r.Route), "rules[%d].route", i)
+		}
+	}
+}
+
+// checkReach finds rules and routes that nothing can come to. It is for options that are right
+// otherwise: one that cannot be read hides others.
+func (o *Options) checkReach() error {
+	var faults faults
+	wanted := make(map[string]bool)
+	final := make(map[string]string)
+	for i, r := range o.Rules {
+		wanted[r.Route] = true
+		if name, ended := final[r.At]; ended {
+			faults.add(fmt.Errorf("is never reached: the rule %q above ends the stage", name), "rules[%d]", i)
+		} else if r.When == "" && r.final() && !r.Dry {
+			final[r.At] = r.Name
+		}
+	}
+	above := ""
+	for i, r := range o.Routes {
+		if above != "" && !r.Wanted && !wanted[r.Name] {
+			faults.add(fmt.Errorf("is never reached: the route %q above takes everything", above), "routes[%d]", i)
+		}
+		if above == "" && r.When == "" {
+			above = r.Name
 		}
 	}
 	return errors.Join(faults...)

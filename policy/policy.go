@@ -1,68 +1,130 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"postrider/relay"
 )
 
 // Policy is a relay.Policy made from Options. It never changes; a reload makes a new one.
 type Policy struct {
-	hostname string
-	relay    map[string][]netip.Prefix
-	routes   []route
-	rules    [stages][]rule
-	runs     sync.Pool
+	hostname  string
+	relay     map[string][]netip.Prefix
+	routes    []route
+	rules     [stages][]rule
+	staging   *staging
+	meters    *Meters
+	clients   clients
+	dir       string
+	lists     map[string]*list
+	queue     func(relay.Destination) relay.BinStatus
+	fault     func(relay.Fault)
+	now       func() time.Time
+	unmatched int
+	pool      sync.Pool
 }
+
+// defaultUnmatched is the default of Options.Unmatched.
+const defaultUnmatched = 50
 
 // New compiles the options. The error joins a FieldError for every fault.
 func New(o Options) (*Policy, error) {
-	routes, routeFaults := compileRoutes(o.Routes)
-	rules, ruleFaults := compileRules(o.Rules)
-	if err := errors.Join(o.check(), routeFaults, ruleFaults); err != nil {
+	p := &Policy{
+		hostname: o.Hostname, relay: o.Relay, dir: o.Dir, lists: make(map[string]*list),
+		meters: o.Meters, queue: o.Queue, fault: o.Fault, now: o.Now, unmatched: cmp.Or(o.Unmatched, defaultUnmatched),
+	}
+	p.setDefaults()
+	p.clients = clients{resolver: o.Resolver, now: p.now, known: make(map[netip.Addr]clientName)}
+	if p.clients.resolver == nil {
+		p.clients.resolver = net.DefaultResolver
+	}
+	var err error
+	faults := []error{o.check()}
+	p.routes, err = p.compileRoutes(o.Routes)
+	faults = append(faults, err)
+	p.rules, err = p.compileRules(o.Rules)
+	faults = append(faults, err)
+	p.staging, err = compileStaging(o.Staging)
+	if err := errors.Join(append(faults, err)...); err != nil {
 		return nil, err
 	}
-	p := &Policy{hostname: o.Hostname, relay: o.Relay, routes: routes, rules: rules}
-	p.runs.New = func() any { return new(run) }
+	if err := o.checkReach(); err != nil {
+		return nil, err
+	}
+	p.pool.New = func() any { return new(facts) }
 	return p, nil
 }
 
+func (p *Policy) setDefaults() {
+	if p.meters == nil {
+		p.meters = NewMeters()
+	}
+	if p.queue == nil {
+		p.queue = func(to relay.Destination) relay.BinStatus { return relay.BinStatus{To: to} }
+	}
+	if p.fault == nil {
+		p.fault = func(relay.Fault) {}
+	}
+	if p.now == nil {
+		p.now = time.Now
+	}
+}
+
 // Connect asks the rules at connect.
-func (p *Policy) Connect(_ context.Context, o *relay.Origin) relay.Ruling {
-	return relay.Refusal(p.ask(connect, func(f *facts) { f.setSession(o) }))
+func (p *Policy) Connect(ctx context.Context, o *relay.Origin) relay.Ruling {
+	if len(p.rules[connect]) == 0 {
+		return relay.Ruling{}
+	}
+	f := p.facts(ctx, o, nil)
+	defer f.done()
+	return p.ask(ctx, connect, f)
 }
 
 // Mail asks the rules at mail.
-func (p *Policy) Mail(_ context.Context, m *relay.Message) relay.Ruling {
-	return relay.Refusal(p.ask(mail, func(f *facts) {
-		f.setSession(&m.Origin)
-		f.Sender.set(senderAddress(m.Envelope.Sender))
-	}))
+func (p *Policy) Mail(ctx context.Context, m *relay.Message) relay.Ruling {
+	if len(p.rules[mail]) == 0 {
+		return relay.Ruling{}
+	}
+	f := p.facts(ctx, &m.Origin, m)
+	defer f.done()
+	return p.ask(ctx, mail, f)
 }
 
 // Rcpt decides about relaying first, then asks the rules at rcpt.
-func (p *Policy) Rcpt(_ context.Context, m *relay.Message, r relay.Recipient) relay.Ruling {
+func (p *Policy) Rcpt(ctx context.Context, m *relay.Message, r relay.Recipient) relay.Ruling {
 	if !p.mayRelay(&m.Origin) {
 		return relay.Refusal(relay.NewReply(554, relay.EnhancedCode{5, 7, 1}, fmt.Sprintf("<%s>: Relay access denied", r.Address)).For(relay.ReasonAccess))
 	}
-	return relay.Refusal(p.ask(rcpt, func(f *facts) {
-		f.setSession(&m.Origin)
-		f.Sender.set(senderAddress(m.Envelope.Sender))
-		f.Recipient.set(recipientAddress(r.Address, p.hostname))
-	}))
+	if len(p.rules[rcpt]) == 0 {
+		return relay.Ruling{}
+	}
+	f := p.facts(ctx, &m.Origin, m)
+	defer f.done()
+	f.recipient = recipientAddress(r.Address, p.hostname)
+	f.asked = []relay.Recipient{r}
+	return p.ask(ctx, rcpt, f)
 }
 
-// Data asks the rules at data.
-func (p *Policy) Data(_ context.Context, m *relay.Message) relay.Ruling {
-	return relay.Refusal(p.ask(data, func(f *facts) {
-		f.setSession(&m.Origin)
-		f.Sender.set(senderAddress(m.Envelope.Sender))
-		f.setMessage(m, p.hostname)
-	}))
+// Data asks the rules at data. Staging has the last word.
+func (p *Policy) Data(ctx context.Context, m *relay.Message) relay.Ruling {
+	var ruling relay.Ruling
+	if len(p.rules[data]) > 0 {
+		f := p.facts(ctx, &m.Origin, m)
+		defer f.done()
+		f.asked = m.Envelope.Recipients
+		ruling = p.ask(ctx, data, f)
+	}
+	if p.staging != nil && ruling.Reply == nil {
+		p.staging.divert(m, &ruling)
+	}
+	return ruling
 }
 
 // mayRelay fails closed: what is neither authenticated nor listed may not (conformance I22).
@@ -75,21 +137,4 @@ func (p *Policy) mayRelay(o *relay.Origin) bool {
 		return contains(allowed, clientAddr(o)) || contains(allowed, netip.IPv6Loopback())
 	}
 	return contains(allowed, clientAddr(o))
-}
-
-// ask lets the first rule that matches decide; where none does, the answer is yes.
-func (p *Policy) ask(at stage, fill func(*facts)) *relay.Reply {
-	q := question{policy: p, fill: fill}
-	defer q.done()
-	for i := range p.rules[at] {
-		rule := &p.rules[at][i]
-		matches, err := q.matches(rule.when)
-		if err != nil {
-			return relay.LocalError(fmt.Errorf("rule %s: %w", rule.name, err))
-		}
-		if matches {
-			return rule.answer()
-		}
-	}
-	return nil
 }

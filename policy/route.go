@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -10,23 +11,25 @@ import (
 // route is a Route, ready to be asked.
 type route struct {
 	name string
-	when *condition
+	when *program
 	mx   bool
 	ways []Way
 	// tlsOptional says that there is a twin of each way.
 	tlsOptional bool
+	held        string
+	discard     bool
 }
 
-func compileRoutes(options []Route) ([]route, error) {
+func (p *Policy) compileRoutes(options []Route) ([]route, error) {
 	routes := make([]route, len(options))
-	var faults []error
+	var faults faults
 	for i, o := range options {
-		when, fault := compile(o.When, rcpt)
-		if fault != nil {
-			fault.Path = fmt.Sprintf("routes[%d].when", i)
-			faults = append(faults, fault)
+		when, err := p.compileTest(o.When, routing)
+		faults.add(err, "routes[%d].when", i)
+		routes[i] = route{name: o.Name, when: when, mx: o.MX, ways: o.Ways, tlsOptional: o.TLSOptional, discard: o.Discard}
+		if o.Hold {
+			routes[i].held = "route " + o.Name
 		}
-		routes[i] = route{name: o.Name, when: when, mx: o.MX, ways: o.Ways, tlsOptional: o.TLSOptional}
 	}
 	return routes, errors.Join(faults...)
 }
@@ -34,31 +37,49 @@ func compileRoutes(options []Route) ([]route, error) {
 // errNoRoute says that no route wants a recipient.
 var errNoRoute = errors.New("no route matches")
 
-// Route finds the first route that matches. Mail in the queue that no route matches any
-// more waits for one, so the reply is temporary; it has ReasonRoute.
+// Route finds the route that a rule has named, or else the first that matches. Mail in the
+// queue that no route matches any more waits for one, so the reply is temporary; it has
+// ReasonRoute.
 func (p *Policy) Route(m *relay.Message, r relay.Recipient) (relay.Routing, *relay.Reply) {
-	to := recipientAddress(r.Address, p.hostname)
-	ask := question{policy: p, fill: func(f *facts) {
-		f.setSession(&m.Origin)
-		f.Sender.set(senderAddress(m.Envelope.Sender))
-		f.Recipient.set(to)
-	}}
-	defer ask.done()
+	route, f, err := p.find(m, r)
+	defer f.done()
+	if err != nil {
+		return relay.Routing{}, relay.LocalError(err)
+	}
+	if route == nil {
+		reply := relay.NewReply(451, relay.EnhancedCode{4, 4, 4}, "No route for this recipient")
+		return relay.Routing{}, reply.For(relay.ReasonRoute).Because(errNoRoute)
+	}
+	to := relay.Routing{To: relay.Destination{Route: route.take(&m.Envelope, r)}, Held: route.held, Discard: route.discard}
+	if route.mx {
+		to.To.Domain = f.recipient.Domain
+	}
+	if p.staging != nil && to.Held == "" && !p.staging.allows(r.Address) {
+		// Mail from before the switch was thrown, and notices of ours.
+		to.Held, to.Discard = "staging", false
+	}
+	return to, nil
+}
+
+// find finds the route for the recipient; nil for none.
+func (p *Policy) find(m *relay.Message, r relay.Recipient) (*route, *facts, error) {
+	f := p.facts(context.Background(), &m.Origin, m)
+	f.recipient = recipientAddress(r.Address, p.hostname)
 	for i := range p.routes {
-		route := &p.routes[i]
-		matches, err := ask.matches(route.when)
-		if err != nil {
-			return relay.Routing{}, relay.LocalError(fmt.Errorf("route %s: %w", route.name, err))
-		}
-		if matches && route.mx {
-			return relay.Routing{To: relay.Destination{Route: route.take(&m.Envelope, r), Domain: to.Domain}}, nil
-		}
-		if matches {
-			return relay.Routing{To: relay.Destination{Route: route.take(&m.Envelope, r)}}, nil
+		if r.Route != "" && p.routes[i].name == r.Route {
+			return &p.routes[i], f, nil
 		}
 	}
-	reply := relay.NewReply(451, relay.EnhancedCode{4, 4, 4}, "No route for this recipient")
-	return relay.Routing{}, reply.For(relay.ReasonRoute).Because(errNoRoute)
+	for i := range p.routes {
+		matches := p.routes[i].when.test(f)
+		if f.err != nil {
+			return nil, f, fmt.Errorf("route %s: %w", p.routes[i].name, f.err)
+		}
+		if matches {
+			return &p.routes[i], f, nil
+		}
+	}
+	return nil, f, nil
 }
 
 // take picks the route's way for a message.

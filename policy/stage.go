@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// stage is a moment at which rules are asked. Routes know what rules at rcpt know.
+// stage is a moment at which rules are asked.
 type stage uint8
 
 const (
@@ -14,10 +14,13 @@ const (
 	rcpt
 	data
 	stages
+	// routing is when routes are asked: at rcpt and later, again and again. They know what is
+	// known at rcpt.
+	routing
 )
 
 func (s stage) String() string {
-	return [...]string{"connect", "mail", "rcpt", "data", "?"}[min(s, stages)]
+	return [...]string{"connect", "mail", "rcpt", "data", "?", "routes"}[min(s, routing)]
 }
 
 func parseStage(text string) (stage, error) {
@@ -33,11 +36,12 @@ func parseStage(text string) (stage, error) {
 func span(name string) (first, last stage) {
 	root, _, _ := strings.Cut(name, ".")
 	switch {
-	case name == "client.name", root == "user", root == "sender":
+	case name == "client.helo", root == "user", root == "sender", root == "tags":
 		return mail, data
 	case root == "recipient":
 		return rcpt, rcpt
-	case root == "recipients", root == "size", root == "subject", root == "header":
+	case root == "recipients", root == "size", root == "subject", root == "header",
+		root == "spf", root == "dkim", root == "dmarc":
 		return data, data
 	}
 	return connect, data
@@ -45,6 +49,12 @@ func span(name string) (first, last stage) {
 
 // checkKnown says why a name cannot be used at a stage.
 func checkKnown(name string, at stage) error {
+	if at == routing {
+		if name == "rate" {
+			return fmt.Errorf("rate is not for routes, which are asked again and again")
+		}
+		at = rcpt
+	}
 	switch first, last := span(name); {
 	case at < first && first == rcpt:
 		return fmt.Errorf("%s is known only at rcpt and to routes", name)

@@ -328,6 +328,9 @@ func deliveries(m *Message, to []Routing, now time.Time) []Delivery {
 				DeliveryID: DeliveryID{m.ID, uint32(k)}, To: routing.To, Flow: flow, Due: now,
 				Priority: m.Envelope.Priority, Held: routing.Held,
 			})
+			if routing.Held != "" {
+				ds[k].HeldSince = now
+			}
 		}
 		ds[k].Recipients = append(ds[k].Recipients, i)
 	}
