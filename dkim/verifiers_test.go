@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -33,31 +35,39 @@ func changed(m string) (string, bool) {
 	return header + "\r\n\r\n" + body[:at] + "#" + body[at+1:], true
 }
 
+// judge says of each message whether both signatures of example.com verify.
+type judge func(t *testing.T, records dns, messages map[string]string) map[string]bool
+
 // checkCorpus signs each message in each form and has the verifier look at it as it is, which
-// must be good, and with a byte changed, which must not.
-// What is skipped is so by its name, or its form and name, with the reason.
-func checkCorpus(t *testing.T, skip map[string]string, good func(t *testing.T, records dns, message string) bool) {
+// must be good, and with a byte changed, which must not. What is skipped is so by its name, or
+// its form and name, with the reason.
+func checkCorpus(t *testing.T, skip map[string]string, verifier judge) {
 	t.Helper()
 	for _, form := range forms() {
-		s, records := fixtureOf(t, form)
-		for name, m := range corpus() {
-			if skip[name] != "" || skip[form+"/"+name] != "" || name == "25 MB" && form != "relaxed/relaxed" {
-				continue
-			}
-			t.Run(form+"/"+name, func(t *testing.T) {
-				t.Parallel()
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			s, records := fixtureOf(t, form)
+			messages := make(map[string]string)
+			for name, m := range corpus() {
+				if skip[name] != "" || skip[form+"/"+name] != "" || name == "25 MB" && form != "relaxed/relaxed" {
+					continue
+				}
 				fields, err := s.Sign(context.Background(), split(m))
 				if err != nil {
 					t.Fatal(err)
 				}
-				if !good(t, records, string(fields)+m) {
-					t.Error("the signatures do not verify")
+				messages[name] = string(fields) + m
+				if other, ok := changed(m); ok {
+					messages[name+", changed"] = string(fields) + other
 				}
-				if other, ok := changed(m); ok && good(t, records, string(fields)+other) {
-					t.Error("the signatures verify though a byte was changed")
+			}
+			good := verifier(t, records, messages)
+			for name := range messages {
+				if want := !strings.HasSuffix(name, ", changed"); good[name] != want {
+					t.Errorf("%s: verifies: %v, want %v", name, good[name], want)
 				}
-			})
-		}
+			}
+		})
 	}
 }
 
@@ -66,8 +76,12 @@ func TestGoVerifier(t *testing.T) {
 	skip := map[string]string{
 		"blank megabytes": "its time grows with the square", "blank within chunk": "the same", "25 MB": "it is slow under the race detector",
 	}
-	checkCorpus(t, skip, func(t *testing.T, records dns, message string) bool {
-		return strings.Join(verify(t, records, message)[:2], " ") == "example.com example.com"
+	checkCorpus(t, skip, func(t *testing.T, records dns, messages map[string]string) map[string]bool {
+		good := make(map[string]bool)
+		for name, m := range messages {
+			good[name] = strings.Join(verify(t, records, m)[:2], " ") == "example.com example.com"
+		}
+		return good
 	})
 }
 
@@ -93,25 +107,52 @@ func pythonWithDKIM(t *testing.T) string {
 	return ""
 }
 
+// store writes messages into a folder, and gives the files by name.
+func store(t *testing.T, messages map[string]string) map[string]string {
+	t.Helper()
+	files, dir := make(map[string]string), t.TempDir()
+	for name, m := range messages {
+		files[name] = filepath.Join(dir, fmt.Sprint(len(files)))
+		if err := os.WriteFile(files[name], []byte(m), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
 func TestDKIMPy(t *testing.T) {
 	t.Parallel()
 	python := pythonWithDKIM(t)
-	script := "import sys, dkim\nr = dict(l.split('\\t') for l in sys.argv[1].splitlines())\nm = sys.stdin.buffer.read()\n" +
-		"d = dkim.DKIM(m)\nf = lambda n, timeout=5: r.get(n.decode().rstrip('.'), '').encode() or None\n" +
-		"print(*[d.verify(idx=i, dnsfunc=f) for i in range(2)])\n"
+	const script = `
+import sys, dkim
+records = dict(l.split('\t') for l in sys.argv[1].splitlines())
+def lookup(name, timeout=5): return records.get(name.decode().rstrip('.'), '').encode() or None
+def good(d, i):
+    try: return d.verify(idx=i, dnsfunc=lookup)
+    except dkim.ValidationError: return False
+for file in sys.argv[2:]:
+    d = dkim.DKIM(open(file, 'rb').read())
+    if all(good(d, i) for i in range(2)): print(file)
+`
 	skip := map[string]string{"obsolete space": "it does not read the syntax of RFC 5322 section 4.5"}
-	checkCorpus(t, skip, func(t *testing.T, records dns, message string) bool {
+	if os.Getenv("POSTRIDER_LONG") != "1" {
+		skip["25 MB"] = "it takes half a minute; OpenDKIM always has it"
+	}
+	checkCorpus(t, skip, func(t *testing.T, records dns, messages map[string]string) map[string]bool {
 		var published strings.Builder
 		for name, record := range records {
 			fmt.Fprintf(&published, "%s\t%s\n", name, record)
 		}
-		c := exec.Command(python, "-c", script, published.String())
-		c.Stdin = strings.NewReader(message)
-		out, err := c.CombinedOutput()
-		if err != nil && !bytes.Contains(out, []byte("ValidationError")) {
-			t.Errorf("%v: %s", err, out)
+		files := store(t, messages)
+		out, err := exec.Command(python, slices.Concat([]string{"-c", script, published.String()}, slices.Collect(maps.Values(files)))...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
 		}
-		return strings.TrimSpace(string(out)) == "True True"
+		good := make(map[string]bool)
+		for name, file := range files {
+			good[name] = slices.Contains(strings.Split(string(out), "\n"), file)
+		}
+		return good
 	})
 }
 
@@ -132,22 +173,25 @@ func TestOpenDKIM(t *testing.T) {
 		"simple/simple/empty fields":  "the same",
 		"simple/relaxed/empty fields": "the same",
 	}
-	checkCorpus(t, skip, func(t *testing.T, records dns, message string) bool {
-		dir := t.TempDir()
+	checkCorpus(t, skip, func(t *testing.T, records dns, messages map[string]string) map[string]bool {
+		dir, good := t.TempDir(), make(map[string]bool)
 		var published strings.Builder
 		for name, record := range records {
 			fmt.Fprintf(&published, "%s %s\n", name, record)
 		}
-		config := "Mode v\nTestDNSData file:" + filepath.Join(dir, "dns") + "\n"
-		for name, text := range map[string]string{"dns": published.String(), "conf": config, "message": message} {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		config := filepath.Join(dir, "conf")
+		for path, text := range map[string]string{filepath.Join(dir, "dns"): published.String(), config: "Mode v\nTestDNSData file:" + filepath.Join(dir, "dns") + "\n"} {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
-		out, err := exec.Command(program, "-x", filepath.Join(dir, "conf"), "-t", filepath.Join(dir, "message"), "-vv").CombinedOutput()
-		if err != nil {
-			t.Errorf("%v: %s", err, out)
+		for name, file := range store(t, messages) {
+			out, err := exec.Command(program, "-x", config, "-t", file, "-vv").CombinedOutput()
+			if err != nil {
+				t.Errorf("%s: %v: %s", name, err, out)
+			}
+			good[name] = bytes.Count(out, []byte("dkim=pass")) == 2
 		}
-		return bytes.Count(out, []byte("dkim=pass")) == 2
+		return good
 	})
 }
