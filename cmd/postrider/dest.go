@@ -134,9 +134,33 @@ func printDestination(out io.Writer, d admin.Destination) {
 	default:
 		row("state", "open")
 	}
+	printPace(row, d.Pace)
 	if d.Depth.Deliveries > 0 {
 		fmt.Fprintln(out)
 		printAges(out, d)
+	}
+}
+
+// printPace says how fast mail can go, and the limits with what binds marked.
+func printPace(row func(name, format string, values ...any), p admin.Pace) {
+	if p.Reach > 0 {
+		row("reach", "%.3g messages/s", p.Reach)
+	}
+	for _, l := range p.Limits {
+		text := l.Name
+		if l.Rate > 0 {
+			text += fmt.Sprintf(", %.3g messages/s", l.Rate)
+		}
+		if l.Reason != "" {
+			text += ", " + l.Reason
+		}
+		if !l.Until.IsZero() {
+			text += ", for " + until(l.Until)
+		}
+		if l.Binds {
+			text += " (binds)"
+		}
+		row("limit", "%s", text)
 	}
 }
 

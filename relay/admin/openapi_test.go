@@ -85,6 +85,8 @@ func schemas() map[string]reflect.Type {
 		"NextPage":     reflect.TypeFor[nextPage](),
 		"Destination":  reflect.TypeFor[Destination](),
 		"Depth":        reflect.TypeFor[Depth](),
+		"Pace":         reflect.TypeFor[Pace](),
+		"Limit":        reflect.TypeFor[Limit](),
 		"Stats":        reflect.TypeFor[Stats](),
 		"Verdict":      reflect.TypeFor[Verdict](),
 		"Action":       reflect.TypeFor[Action](),
