@@ -52,9 +52,9 @@ func (f *countedFile) Sync() error {
 	return f.File.Sync()
 }
 
-func openCounted(b *testing.B, fs vfs.FS, sync time.Duration) (*spool.Spool, *counted) {
+func openCounted(b *testing.B, fs vfs.FS, sync, keep time.Duration) (*spool.Spool, *counted) {
 	c := &counted{FS: fs, sync: sync}
-	s, err := spool.Open(spool.Options{Dir: b.TempDir(), FS: c, Fault: func(f relay.Fault) { b.Errorf("fault: %v", f) }})
+	s, err := spool.Open(spool.Options{Dir: b.TempDir(), FS: c, History: spool.HistoryOptions{Keep: keep}, Fault: func(f relay.Fault) { b.Errorf("fault: %v", f) }})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func BenchmarkCommit(b *testing.B) {
 	for _, sync := range []time.Duration{0, 2 * time.Millisecond} {
 		for _, n := range []int{1, 10, 100} {
 			b.Run(fmt.Sprintf("sync=%s/committers=%d", sync, n), func(b *testing.B) {
-				s, c := openCounted(b, vfs.Default, sync)
+				s, c := openCounted(b, vfs.Default, sync, 0)
 				run(b, n, func(m mail) {
 					msg, ds := m.message(1, 4096)
 					if err := commit(b.Context(), s, msg, ds); err != nil {
@@ -96,32 +96,38 @@ func BenchmarkCommit(b *testing.B) {
 // BenchmarkChurn commits messages and settles each at once, as when all next hops are well.
 func BenchmarkChurn(b *testing.B) {
 	for _, size := range []int{4 << 10, 64 << 10, 1 << 20} {
-		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
-			s, c := openCounted(b, vfs.Default, 0)
-			run(b, 100, func(m mail) {
-				msg, ds := m.message(1, size)
-				ds[0].Claimed = true
-				if err := commit(b.Context(), s, msg, ds); err != nil {
-					b.Error(err)
-				}
-				if _, err := s.Message(b.Context(), msg.ID); err != nil {
-					b.Error(err)
-				}
-				if err := s.Settle(b.Context(), relay.Settlement{Delivery: ds[0]}); err != nil {
-					b.Error(err)
-				}
-			})
-			if err := s.Flush(); err != nil {
-				b.Error(err)
-			}
-			c.report(b, size)
-		})
+		for _, keep := range []time.Duration{-1, time.Hour} {
+			b.Run(fmt.Sprintf("size=%d/history=%v", size, keep > 0), func(b *testing.B) { benchmarkChurn(b, size, keep) })
+		}
 	}
+}
+
+func benchmarkChurn(b *testing.B, size int, keep time.Duration) {
+	s, c := openCounted(b, vfs.Default, 0, keep)
+	event := relay.Event{At: time.Now(), What: "delivered", Recipients: []int{0}, Host: "mx.example.net", Attempts: 1,
+		Reply: relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ok: queued as 4XyZ1234567890"}}
+	run(b, 100, func(m mail) {
+		msg, ds := m.message(1, size)
+		msg.Header = []byte("Message-ID: <" + msg.ID.String() + "@example.com>\r\nSubject: test\r\n\r\n")
+		msg.Size = int64(size + len(msg.Header))
+		ds[0].Claimed = true
+		if err := commit(b.Context(), s, msg, ds); err != nil {
+			b.Error(err)
+		}
+		st := relay.Settlement{Delivery: ds[0], Message: msg, Events: []relay.Event{event}}
+		if err := s.Settle(b.Context(), st); err != nil {
+			b.Error(err)
+		}
+	})
+	if err := s.Flush(); err != nil {
+		b.Error(err)
+	}
+	c.report(b, size)
 }
 
 // BenchmarkClaim claims and settles from a bin in which much has been settled before.
 func BenchmarkClaim(b *testing.B) {
-	s, _ := openCounted(b, vfs.NewMem(), 0)
+	s, _ := openCounted(b, vfs.NewMem(), 0, 0)
 	m := newMail()
 	now := time.Unix(3, 0)
 	for b.Loop() {

@@ -15,8 +15,8 @@ import (
 	"postrider/relay"
 )
 
-// The history has, in h under a message's id, its facts, written as it leaves the queue, and an
-// entry for each settlement that had something to tell. In i, under the day of arrival, are the
+// The history has, in h under a message's id, its facts, written as it leaves the queue with the
+// events of its end, and an entry for each settlement before that had something to tell. In i, under the day of arrival, are the
 // hashes of what a message can be found by, written as it arrives. Both sort by time of
 // arrival, and are dropped by ranges.
 
@@ -89,12 +89,12 @@ func (s *Spool) addEvents(b *pebble.Batch, p place, events []relay.Event) error 
 	return b.Set(eventsKey(p.id, p.rev), record, nil)
 }
 
-// addFacts keeps the facts of a message that leaves the queue.
-func (s *Spool) addFacts(b *pebble.Batch, m *relay.Message) error {
+// addFacts keeps the facts of a message that leaves the queue, with the events that end it.
+func (s *Spool) addFacts(b *pebble.Batch, m *relay.Message, events []relay.Event) error {
 	if !s.o.History.on() {
 		return nil
 	}
-	record, err := s.codec.encodeFacts(relay.FactsOf(m))
+	record, err := s.codec.encodeFacts(relay.FactsOf(m), events)
 	if err != nil {
 		return err
 	}
@@ -111,9 +111,7 @@ func (s *Spool) Record(ctx context.Context, m *relay.Message, events ...relay.Ev
 	}
 	defer s.leave()
 	b := s.db.NewBatch()
-	// The first of its parts is one that no message in the queue can have.
-	p := place{id: relay.DeliveryID{Message: m.ID, Part: 1<<32 - 1}}
-	if err := errors.Join(s.addIndex(b, m), s.addFacts(b, m), s.addEvents(b, p, events)); err != nil {
+	if err := errors.Join(s.addIndex(b, m), s.addFacts(b, m, events)); err != nil {
 		return errors.Join(err, b.Close())
 	}
 	if _, err := s.applyUnless(ctx, s.disk.filled(), b, pebble.NoSync, func(error) {}); err != nil {
@@ -167,8 +165,9 @@ func (s *Spool) lifeOf(ctx context.Context, id relay.ID) (*relay.Life, error) {
 // addToLife reads an entry of the history.
 func (s *Spool) addToLife(l *relay.Life, id relay.ID, p pair) error {
 	if len(p.key) == len(factsKey(id)) {
-		facts, err := s.codec.decodeFacts(id, p.value)
+		facts, events, err := s.codec.decodeFacts(id, p.value)
 		l.Facts = facts
+		l.Events = append(l.Events, events...)
 		return err
 	}
 	events, err := s.codec.decodeEvents(p.value)

@@ -20,6 +20,7 @@ type factsRecord struct {
 	Tags       []string        `cbor:"10,keyasint,omitempty"`
 	Trace      []verdictRecord `cbor:"11,keyasint,omitempty"`
 	Signatures []string        `cbor:"12,keyasint,omitempty"`
+	Events     []eventRecord   `cbor:"13,keyasint,omitempty"`
 }
 
 type eventRecord struct {
@@ -43,11 +44,11 @@ const historyText = 500
 
 func cut(text string) string { return text[:min(len(text), historyText)] }
 
-func (c codec) encodeFacts(f relay.Facts) ([]byte, error) {
+func (c codec) encodeFacts(f relay.Facts, events []relay.Event) ([]byte, error) {
 	r := factsRecord{
 		Received: nanos(f.Received), Sender: f.Sender, Recipients: f.Recipients, MessageID: cut(f.MessageID),
 		Subject: cut(f.Subject), Size: f.Size, Listener: f.Listener, Client: f.Client, User: f.User,
-		Tags: f.Tags, Signatures: f.Signatures,
+		Tags: f.Tags, Signatures: f.Signatures, Events: eventRecords(events),
 	}
 	for _, v := range f.Trace {
 		r.Trace = append(r.Trace, verdictRecord(v))
@@ -55,10 +56,10 @@ func (c codec) encodeFacts(f relay.Facts) ([]byte, error) {
 	return c.encode(nil, &r)
 }
 
-func (c codec) decodeFacts(id relay.ID, value []byte) (relay.Facts, error) {
+func (c codec) decodeFacts(id relay.ID, value []byte) (relay.Facts, []relay.Event, error) {
 	var r factsRecord
 	if err := c.decode(value, 0, &r); err != nil {
-		return relay.Facts{}, err
+		return relay.Facts{}, nil, err
 	}
 	f := relay.Facts{
 		ID: id, Received: fromNanos(r.Received), Sender: r.Sender, Recipients: r.Recipients, MessageID: r.MessageID,
@@ -68,10 +69,14 @@ func (c codec) decodeFacts(id relay.ID, value []byte) (relay.Facts, error) {
 	for _, v := range r.Trace {
 		f.Trace = append(f.Trace, relay.Verdict(v))
 	}
-	return f, nil
+	return f, eventsOf(r.Events), nil
 }
 
 func (c codec) encodeEvents(events []relay.Event) ([]byte, error) {
+	return c.encode(nil, eventRecords(events))
+}
+
+func eventRecords(events []relay.Event) []eventRecord {
 	rs := make([]eventRecord, len(events))
 	for i, e := range events {
 		rs[i] = eventRecord{
@@ -83,7 +88,7 @@ func (c codec) encodeEvents(events []relay.Event) ([]byte, error) {
 			rs[i].Enhanced = e.Reply.Enhanced[:]
 		}
 	}
-	return c.encode(nil, rs)
+	return rs
 }
 
 func (c codec) decodeEvents(value []byte) ([]relay.Event, error) {
@@ -91,6 +96,10 @@ func (c codec) decodeEvents(value []byte) ([]relay.Event, error) {
 	if err := c.decode(value, 0, &rs); err != nil {
 		return nil, err
 	}
+	return eventsOf(rs), nil
+}
+
+func eventsOf(rs []eventRecord) []relay.Event {
 	events := make([]relay.Event, len(rs))
 	for i, r := range rs {
 		events[i] = relay.Event{
@@ -102,5 +111,5 @@ func (c codec) decodeEvents(value []byte) ([]relay.Event, error) {
 		// A class that a newer program knows and this one does not is none.
 		_ = events[i].Reply.Class.UnmarshalText([]byte(r.Class))
 	}
-	return events, nil
+	return events
 }

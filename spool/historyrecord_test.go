@@ -11,20 +11,20 @@ import (
 func FuzzFactsRecord(f *testing.F) {
 	c := testCodec(f)
 	id := relay.ID{1}
-	seed, err := c.encodeFacts(relay.Facts{Sender: "a@example.com", Recipients: []string{"b"}, Tags: []string{"t"}, Trace: []relay.Verdict{{Rule: "r"}}, Size: 9})
+	seed, err := c.encodeFacts(relay.Facts{Sender: "a@example.com", Recipients: []string{"b"}, Tags: []string{"t"}, Trace: []relay.Verdict{{Rule: "r"}}, Size: 9}, []relay.Event{{What: "delivered"}})
 	if err != nil {
 		f.Fatal(err)
 	}
 	addPrefixes(f, seed)
 	f.Fuzz(func(t *testing.T, value []byte) {
-		facts, err := c.decodeFacts(id, value)
+		facts, events, err := c.decodeFacts(id, value)
 		if err != nil {
 			if !errors.Is(err, relay.ErrCorrupt) {
 				t.Errorf("got %v, want ErrCorrupt", err)
 			}
 			return
 		}
-		if _, err := c.encodeFacts(facts); err != nil {
+		if _, err := c.encodeFacts(facts, events); err != nil {
 			t.Errorf("encode what was read: %v", err)
 		}
 	})

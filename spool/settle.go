@@ -107,7 +107,7 @@ func (e *ending) build() error {
 		if err := removeDelivery(e.b, e.was[i]); err != nil {
 			return err
 		}
-		if err := errors.Join(e.addThen(st, e.was[i]), e.s.addEvents(e.b, e.was[i], st.Events)); err != nil {
+		if err := e.addThen(st, e.was[i]); err != nil {
 			return err
 		}
 		for _, n := range st.Notices {
@@ -119,13 +119,26 @@ func (e *ending) build() error {
 		}
 	}
 	if len(e.then) > 0 {
-		return nil
+		return e.addEvents()
 	}
 	last, err := e.isLast()
-	if err != nil || !last {
+	switch {
+	case err != nil:
 		return err
+	case !last:
+		return e.addEvents()
 	}
 	return e.removeMessage()
+}
+
+// addEvents keeps what there is to remember of each settlement. What ends a message is kept with
+// its facts.
+func (e *ending) addEvents() error {
+	var err error
+	for i, st := range e.sts {
+		err = errors.Join(err, e.s.addEvents(e.b, e.was[i], st.Events))
+	}
+	return err
 }
 
 // addThen adds what remains of a delivery. The first keeps the number of the part.
@@ -222,19 +235,23 @@ func (e *ending) remember() error {
 	if !e.s.o.History.on() {
 		return nil
 	}
+	events := e.sts[0].Events
+	for _, st := range e.sts[1:] {
+		events = append(events[:len(events):len(events)], st.Events...)
+	}
 	if m == nil || m.ID != e.id {
 		value, err := e.s.messageValue(e.id)
 		if err == nil {
 			m, _, err = e.s.codec.decodeMessage(e.id, value)
 		}
 		if errors.Is(err, relay.ErrCorrupt) || errors.Is(err, relay.ErrNotFound) {
-			return nil
+			return e.addEvents()
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return e.s.addFacts(e.b, m)
+	return e.s.addFacts(e.b, m, events)
 }
 
 // layout is that of the message, which may be at hand.
