@@ -52,6 +52,10 @@ type conn struct {
 	unfit bool
 	// ahead is the transaction whose commands are in flight behind the last message; nil for none.
 	ahead *transaction
+	// recalled says that the commands of a transaction are in flight that was given up.
+	recalled bool
+	// rtt is about how long a round trip takes.
+	rtt time.Duration
 	// dismissed says that the peer cannot have taken what is still in flight: it has said 421, or
 	// was gone before.
 	dismissed bool
@@ -104,7 +108,7 @@ func (c *conn) Close() error {
 	if c.closed {
 		return nil
 	}
-	if c.ahead == nil && c.write([]byte("QUIT\r\n"), c.t.o.Timeouts.Quit) == nil {
+	if c.ahead == nil && !c.recalled && c.write([]byte("QUIT\r\n"), c.t.o.Timeouts.Quit) == nil {
 		c.read(c.t.o.Timeouts.Quit)
 	}
 	c.abandon()

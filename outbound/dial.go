@@ -187,10 +187,12 @@ func (c *conn) greeting() error {
 // hello says EHLO, and HELO to a server that does not know it (RFC 5321 section 3.2).
 func (c *conn) hello() error {
 	c.features = features{}
+	asked := c.t.o.Now()
 	a, err := c.command("EHLO "+c.t.hostname(c.route), c.t.o.Timeouts.Hello)
 	if err != nil {
 		return c.lost("EHLO", err)
 	}
+	c.rtt = c.t.o.Now().Sub(asked)
 	if a.code/100 == 2 {
 		c.features = parseFeatures(a.lines)
 		return nil

@@ -3,6 +3,7 @@ package outbound
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"postrider/relay"
 )
@@ -42,7 +43,7 @@ func (x *transaction) launch(b *buffer) error {
 	m := x.t.Message
 	// Of a whole message nobody knows whether a peer that is gone took it; one that has been
 	// silent since its last reply is there.
-	x.whole = x.chunked && m.Size <= int64(len(b.copy)) && (!x.reused || x.hurried || x.c.quiet())
+	x.whole = x.chunked && m.Size <= int64(len(b.copy)) && x.sendable()
 	if x.whole {
 		content = b.copy[:m.Size]
 		if err := x.readWhole(content); err != nil {
@@ -66,6 +67,18 @@ func (x *transaction) launch(b *buffer) error {
 	}
 	x.launched = true
 	return nil
+}
+
+// longRTT is how long a round trip is at least that is worth saving by sending a whole message
+// behind another: that one cannot be given back while the peer keeps silent.
+const longRTT = 5 * time.Millisecond
+
+// sendable says whether the message may be part of the flight.
+func (x *transaction) sendable() bool {
+	if x.hurried {
+		return x.c.rtt >= longRTT
+	}
+	return !x.reused || x.c.quiet()
 }
 
 // readWhole reads the message, which must be as long as the buffer.

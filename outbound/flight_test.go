@@ -300,7 +300,10 @@ func chunksAhead(t *testing.T) {
 				tt.script = withChunking(tt.script)
 			}
 			p := outboundtest.NewPeer(t, tt.script)
-			c := dial(t, smart(t, func(o *outbound.Options) { o.Timeouts.Dot = 100 * time.Millisecond }, p))
+			c := dial(t, smart(t, func(o *outbound.Options) {
+				o.Timeouts.Dot = 100 * time.Millisecond
+				farAway(o)
+			}, p))
 			if got := stream(t, c, letters(3, "a@to.test")...); !slices.Equal(got, tt.want) {
 				t.Errorf("attempts = %q, want %q", got, tt.want)
 			}

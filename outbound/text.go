@@ -88,7 +88,9 @@ func (x *transaction) content() bool {
 func (x *transaction) end() bool {
 	x.ended = true
 	x.a.EightBit = x.a.EightBit || x.unconverted()
-	a, err := x.c.read(x.c.t.o.Timeouts.Dot)
+	deadline := x.within(x.c.t.o.Timeouts.Dot)
+	x.recall()
+	a, err := x.c.readBy(deadline)
 	if err != nil {
 		x.lost("the end of the message, which it may have taken", err)
 		return false

@@ -173,3 +173,30 @@ func flowOf(t *testing.T, r *rig) relay.Flow {
 	t.Helper()
 	return r.queued(t)[0].Flow
 }
+
+// What a connection gives back is delivered by another, once, and no attempt is counted.
+func TestRecall(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.options.Connections = 2
+		r.transport.Recalls = true
+		r.transport.OnDeliver = slowly
+		r.fill(t)
+		for range 10 {
+			r.send(t, "sender@example.com", "b@one.test")
+		}
+		r.start(t)
+		after(time.Minute)
+		if n := r.transport.Ahead(); n == 0 {
+			t.Error("nothing was announced")
+		}
+		if n := len(r.delivered()); n != 10 {
+			t.Errorf("delivered %d, want 10", n)
+		}
+		for _, a := range r.observer.AllAttempted() {
+			if a.Delivery.Attempts != 0 {
+				t.Errorf("delivery had %d attempts before", a.Delivery.Attempts)
+			}
+		}
+		r.wantEmpty(t)
+	})
+}

@@ -235,7 +235,25 @@ func (c *courier) lookAhead() (Transfer, bool) {
 	if c.ahead = c.load(d); c.ahead == nil {
 		return Transfer{}, false
 	}
-	return c.ahead.transfer(), true
+	t := c.ahead.transfer()
+	t.Recall = c.recall
+	return t, true
+}
+
+// recall gives back what the connection was told to expect, so that it does not wait behind a
+// reply that does not come.
+func (c *courier) recall() {
+	if c.ahead != nil {
+		c.giveBack()
+	}
+}
+
+func (c *courier) giveBack() {
+	l := c.ahead
+	c.ahead = nil
+	l.body.Close()
+	c.s.spent(c, l.d, false)
+	c.s.putBack(l.d)
 }
 
 // contain ends a panic in an attempt: that delivery is deferred, and what was to follow it
@@ -245,11 +263,8 @@ func (c *courier) contain(d Delivery) {
 	if cause == nil {
 		return
 	}
-	if l := c.ahead; l != nil {
-		c.ahead = nil
-		l.body.Close()
-		c.s.spent(c, l.d, false)
-		c.s.putBack(l.d)
+	if c.ahead != nil {
+		c.giveBack()
 	}
 	c.s.panicked(d, cause)
 }

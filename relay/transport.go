@@ -70,6 +70,10 @@ type Transfer struct {
 	Recipients []Recipient
 	// Body is read from its start; the Conn may seek to the start again.
 	Body io.ReadSeeker
+	// Recall, where it is set, gives back what next returned: the Conn may call it once, in the
+	// Deliver that asked for it, when that has to wait for long and the peer cannot take this one.
+	// Then Deliver is not called with it, and somebody else delivers it.
+	Recall func()
 }
 
 // Attempt is what became of a Transfer.

@@ -19,6 +19,8 @@ type Transport struct {
 	// OnDeliver gives the attempt its replies; it may block until ctx ends. The content that
 	// arrived is header and body. A reply is needed for each recipient.
 	OnDeliver func(ctx context.Context, site *relay.Site, t relay.Transfer, content []byte) relay.Attempt
+	// Recalls makes connections give back what they were told comes next, before they deliver.
+	Recalls bool
 	// Forget keeps no record of what was delivered, for benchmarks.
 	Forget bool
 
@@ -135,6 +137,8 @@ type conn struct {
 	site *relay.Site
 	// broken says that an attempt spoke against the connection.
 	broken bool
+	// recalled says that the connection is of no use behind what it carries.
+	recalled bool
 	// ahead is the message that the next Deliver must be for.
 	ahead *relay.Message
 }
@@ -155,6 +159,10 @@ func (c *conn) Deliver(ctx context.Context, tr relay.Transfer, next func() (rela
 		if follows, ok := next(); ok {
 			c.ahead = follows.Message
 			c.t.note(func() { c.t.ahead++ })
+			if c.t.Recalls {
+				c.ahead, c.recalled = nil, true
+				follows.Recall()
+			}
 		}
 	}
 	return c.deliver(ctx, tr)
@@ -185,7 +193,7 @@ func (c *conn) deliver(ctx context.Context, tr relay.Transfer) relay.Attempt {
 	return a
 }
 
-func (c *conn) Usable() bool { return !c.broken }
+func (c *conn) Usable() bool { return !c.broken && !c.recalled }
 
 func (c *conn) Remote() (host, addr string) { return "peer.test", "192.0.2.1:25" }
 

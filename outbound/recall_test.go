@@ -1,0 +1,94 @@
+package outbound_test
+
+import (
+	"context"
+	"net"
+	"slices"
+	"testing"
+	"time"
+
+	"postrider/outbound"
+	"postrider/outbound/outboundtest"
+	"postrider/relay"
+)
+
+// What was sent ahead is given back when the reply before it does not come, and the peer does not get
+// it; that reply still counts.
+func TestRecall(t *testing.T) {
+	t.Parallel()
+	for _, extensions := range [][]string{nil, chunking} {
+		come := make(chan struct{})
+		wait := outboundtest.Action{Wait: come}
+		p := outboundtest.NewPeer(t, outboundtest.Script{Extensions: extensions, On: func(e outboundtest.Event) outboundtest.Action {
+			if (e.Phase == outboundtest.Dot || e.Phase == outboundtest.BDAT) && e.Session == 1 && e.N == 1 {
+				return wait
+			}
+			return outboundtest.Action{}
+		}})
+		tr := smart(t, func(o *outbound.Options) { o.Timeouts.Dot = time.Second }, p)
+		c := dial(t, tr)
+		list := letters(2, "a@to.test")
+		list[1].Recall = func() { close(come) }
+		a := c.Deliver(t.Context(), list[0], func() (relay.Transfer, bool) { return list[1], true })
+		wantCodes(t, a, "250")
+		if c.Usable() {
+			t.Error("usable with commands in flight")
+		}
+		c.Close()
+		p.Wait("the end", func() bool { return p.Sessions()[0].Closed })
+		wantTaken(t, p, "0")
+		list[1].Recall = nil
+		if got := stream(t, dial(t, tr), list[1]); !slices.Equal(got, []string{"250"}) {
+			t.Errorf("afterwards: %q", got)
+		}
+		wantTaken(t, p, "01")
+	}
+}
+
+// A reply in time recalls nothing.
+func TestNoRecall(t *testing.T) {
+	t.Parallel()
+	p := outboundtest.NewPeer(t, outboundtest.Script{})
+	list := letters(5, "a@to.test")
+	for i := range list {
+		list[i].Recall = func() { t.Error("recalled") }
+	}
+	if got := stream(t, dial(t, smart(t, nil, p)), list...); !slices.Equal(got, []string{"250", "250", "250", "250", "250"}) {
+		t.Errorf("attempts = %q", got)
+	}
+}
+
+// late is a connection on which what is written takes its time.
+type late struct{ net.Conn }
+
+func (c late) Write(p []byte) (int, error) {
+	time.Sleep(10 * time.Millisecond) // the distance
+	return c.Conn.Write(p)
+}
+
+// farAway puts all hosts at a distance.
+func farAway(o *outbound.Options) {
+	o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, address)
+		return late{nc}, err
+	}
+}
+
+// Over a long way small messages go out whole behind another; over a short one they do not, because
+// they could not be given back.
+func TestWholeOverLongWayOnly(t *testing.T) {
+	t.Parallel()
+	for name, far := range map[string]bool{"BDAT RSET MAIL RCPT BDAT": true, "BDAT RSET MAIL RCPT": false} {
+		p := outboundtest.NewPeer(t, withChunking(outboundtest.Script{}))
+		tr := smart(t, func(o *outbound.Options) {
+			if far {
+				farAway(o)
+			}
+		}, p)
+		c := dial(t, tr)
+		list := letters(2, "a@to.test")
+		c.Deliver(t.Context(), list[0], func() (relay.Transfer, bool) { return list[1], true })
+		want := "EHLO MAIL RCPT " + name
+		p.Wait(want, func() bool { return verbs(p.Sessions()[0]) == want })
+	}
+}
