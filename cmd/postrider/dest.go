@@ -23,7 +23,10 @@ func newDestCommand() *cobra.Command {
 A destination is a route and, where the route delivers by MX, a domain:
 "smarthost" or "internet/example.com", as in the queue's list.`,
 	}
-	dest.AddCommand(newDestListCommand(), newDestShowCommand())
+	dest.AddCommand(newDestListCommand(), newDestShowCommand(), newDestPausesCommand())
+	for _, d := range destChanges() {
+		dest.AddCommand(newDestChangeCommand(d))
+	}
 	return dest
 }
 
@@ -72,7 +75,9 @@ func printBins(out io.Writer, bins []admin.Bin) {
 	fmt.Fprintf(out, "%-40s %6s %6s %11s %6s  %s\n", "DESTINATION", "LOADED", "ACTIVE", "CONNECTIONS", "WINDOW", "STATE")
 	for _, b := range bins {
 		state := paint.paint(green, "open")
-		if b.Closed {
+		if b.Paused != nil {
+			state = paint.paint(yellow, "paused") + " by " + plain(b.Paused.Author) + ": " + plain(b.Paused.Reason)
+		} else if b.Closed {
 			state = paint.paint(red, "closed") + ", next probe in " + until(b.Until) + ": " + plain(b.Reason)
 		}
 		fmt.Fprintf(out, "%-40s %6d %6d %11d %6d  %s\n", plain(b.Destination), b.Loaded, b.Away, b.Connections, b.Window, state)
@@ -127,6 +132,8 @@ func printDestination(out io.Writer, d admin.Destination) {
 		row("connections", "%d open, %d of them idle; the window allows %d", b.Connections, b.Idle, b.Window)
 	}
 	switch {
+	case b.Paused != nil:
+		row("state", "paused %s ago by %s: %s", age(b.Paused.Since), b.Paused.Author, b.Paused.Reason)
 	case b.Closed:
 		row("state", "closed, next probe in %s: %s", until(b.Until), b.Reason)
 	case !b.Next.IsZero() && b.Next.After(time.Now()):

@@ -18,14 +18,17 @@ func newQueueCommand() *cobra.Command {
 	queue := &cobra.Command{
 		Use:     "queue",
 		GroupID: groupRelay,
-		Short:   "See what is waiting, and why",
-		Long: `See what is waiting in a running relay, and why.
+		Short:   "See what is waiting, and why, and change it",
+		Long: `See what is waiting in a running relay, and why, and change it.
 
 The relay is asked over its admin socket. Give the --config that it was started
 with, or --socket; without either it is the socket of a relay without a
 configuration file, in $STATE_DIRECTORY or ./postrider-data.`,
 	}
 	queue.AddCommand(newQueueListCommand(), newQueueShowCommand())
+	for _, q := range queueActions() {
+		queue.AddCommand(newQueueActionCommand(q))
+	}
 	return queue
 }
 
@@ -57,24 +60,38 @@ func (f *askFlags) client() (*admin.Client, error) {
 func newQueueListCommand() *cobra.Command {
 	var flags askFlags
 	var query admin.QueueQuery
+	var choose selectFlags
+	var postfix bool
 	list := &cobra.Command{
-		Use:   "list",
+		Use:   "list [id...]",
 		Short: "List what is waiting, oldest first, with the reason",
+		Long: `List what is waiting, oldest first, with the reason. The mail of one destination comes
+by sender and due time. All conditions must be met.`,
 		Example: `  postrider queue list
   postrider queue list --destination internet/example.com --limit 0
+  postrider queue list --sender '*@shop.example' --older 2h --class quota
+  postrider queue list --postfix
   postrider queue list --json | jq -r 'select(.state == "blocked") | .id'`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := flags.client()
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			selection, err := choose.parse(ids)
 			if err != nil {
 				return err
+			}
+			query.Selection = selection
+			client, err := flags.client()
+			switch {
+			case err != nil:
+				return err
+			case postfix:
+				return listPostfix(cmd, client, query)
 			}
 			return listQueue(cmd, client, query, flags.json)
 		},
 	}
 	flags.add(list)
 	list.Flags().IntVar(&query.Limit, "limit", 100, "how many to list; 0 for all")
-	list.Flags().StringVar(&query.Destination, "destination", "", "only this destination, as `route` or route/domain")
+	choose.add(list)
+	list.Flags().BoolVar(&postfix, "postfix", false, "in the form of Postfix's mailq, for scripts that read that; all of the queue")
 	list.Flags().StringVar(&query.From, "from", "", "begin at this queue `id`")
 	return list
 }
