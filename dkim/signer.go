@@ -113,6 +113,24 @@ func (s *Signer) Has(name string) bool {
 	return err == nil && (len(keys) > 0 || isNone([]string{name}))
 }
 
+// Keys gives the keys that Sign would use for a message, or why it would not sign. The body is
+// not looked at.
+func (s *Signer) Keys(m Message) ([]Entry, error) {
+	h, err := parseHeader(m.Header)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := s.keys.Load().choose(&m, h)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Entry, 0, len(keys))
+	for _, k := range keys {
+		all = append(all, newEntry(k))
+	}
+	return all, nil
+}
+
 // Sign returns a DKIM-Signature field for each key that is for the message, those of its
 // author's domain as a rule, each ended by CRLF. No fields and no error mean that there is
 // no key; an error says why a message is not signed. The body is read once, and only if
