@@ -227,9 +227,10 @@ func TestConnectionLimits(t *testing.T) {
 		name   string
 		limits inbound.Limits
 		want   string
+		reason relay.Reason
 	}{
-		{"all", inbound.Limits{Connections: 2}, "421 4.7.0 Too many connections, try again later"},
-		{"client", inbound.Limits{ConnectionsPerClient: 2}, "421 4.7.0 Too many connections from your network, try again later"},
+		{"all", inbound.Limits{Connections: 2}, "421 4.7.0 Too many connections, try again later", relay.ReasonConnections},
+		{"client", inbound.Limits{ConnectionsPerClient: 2}, "421 4.7.0 Too many connections from your network, try again later", relay.ReasonConnectionsPerClient},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -240,7 +241,7 @@ func TestConnectionLimits(t *testing.T) {
 			h.greeted()
 			h.dial().talk("S: " + test.want + "\nS: EOF")
 			refused := h.observer.AllRefused()
-			if len(refused) != 1 || refused[0].Stage != "connect" || refused[0].Reply.String() != test.want {
+			if len(refused) != 1 || refused[0].Stage != "connect" || refused[0].Reason != test.reason || refused[0].Reply.String() != test.want {
 				t.Errorf("refusals %+v, want one at connect", refused)
 			}
 			first.talk("C: QUIT\nS: 221 2.0.0 Bye\nS: EOF")

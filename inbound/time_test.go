@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"postrider/relay"
 )
 
 // pipes is a listener whose connections are pipes: they wait by the clock of a
@@ -134,7 +136,7 @@ func stalledData(t *testing.T) {
 func (h *house) refusedAsSlow() {
 	h.t.Helper()
 	refused := h.observer.AllRefused()
-	if len(refused) != 1 || refused[0].Reply.Code != 421 || refused[0].Stage != "data" || !strings.Contains(refused[0].Reply.Error(), "bytes of a message in") {
+	if len(refused) != 1 || refused[0].Reply.Code != 421 || refused[0].Reason != relay.ReasonIdle || refused[0].Stage != "data" || !strings.Contains(refused[0].Reply.Error(), "bytes of a message in") {
 		h.t.Errorf("refusals %v, want one at data for being slow", refused)
 	}
 }
