@@ -25,6 +25,12 @@ type courier struct {
 	current, ahead *load
 	// retrying says that the courier counts among those that carry retries.
 	retrying bool
+	// rested says that the connection was idle before what it carries now.
+	rested bool
+	// over says that the site has ended the connection.
+	over bool
+	// most is how many deliveries the connection is to carry.
+	most int
 	// leaving says that the courier counts among those that leave its pool.
 	leaving bool
 	// connect is how long opening the connection took; it is charged to the first delivery.
@@ -123,10 +129,12 @@ func (c *courier) next() (Delivery, bool) {
 		s.mu.Unlock()
 		return Delivery{}, false
 	}
+	c.rested = false
 	if d, ok := s.pick(c, s.o.Now()); ok {
 		s.mu.Unlock()
 		return d, true
 	}
+	c.rested = true
 	p.idle = append(p.idle, c)
 	s.resting[p] = struct{}{}
 	s.mu.Unlock()
@@ -212,7 +220,7 @@ func (c *courier) carry(l *load) (more bool) {
 	a := c.conn.Deliver(c.s.attempts, l.transfer(), c.lookAhead)
 	attempted = !a.Untried
 	c.conclude(l.d, l.m, a, began)
-	return c.conn.Usable() && c.carried < c.s.o.MessagesPerConnection
+	return c.conn.Usable() && c.carried < c.most
 }
 
 // lookAhead takes the delivery that the connection is to carry after the present one. What
@@ -221,7 +229,7 @@ func (c *courier) carry(l *load) (more bool) {
 func (c *courier) lookAhead() (Transfer, bool) {
 	s, p := c.s, c.pool
 	s.mu.Lock()
-	enough := s.stopped || c.carried+1 >= s.o.MessagesPerConnection ||
+	enough := s.stopped || c.carried+1 >= c.most ||
 		p.couriers-p.leaving > p.window.limit() || !p.turns.backlog(p.dialing+1)
 	var d Delivery
 	ok := false
@@ -278,6 +286,7 @@ func (c *courier) conclude(d Delivery, m *Message, a Attempt, began time.Time) {
 	c.connect = 0
 	switch {
 	case a.Untried && !fresh:
+		c.lost()
 		s.putBack(d)
 	case s.attempts.Err() != nil && !a.decided():
 		s.giveUp(d)
@@ -292,6 +301,18 @@ func (c *courier) conclude(d Delivery, m *Message, a Attempt, began time.Time) {
 		s.judge(c.pool, a, began)
 		s.settle(d, m, a, connect)
 	}
+}
+
+// lost learns from the end of a connection that had carried something, unless it had been idle,
+// which hosts tire of in their own time.
+func (c *courier) lost() {
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !c.rested && !c.over {
+		c.pool.ended(c.carried-1, s.o.Now())
+	}
+	c.over = true
 }
 
 // decided says whether any recipient's fate is known.

@@ -114,6 +114,9 @@ func (s *Scheduler) newPool(site *Site) *pool {
 	p := newPool(site, s.o.Connections)
 	p.alarm = newAlarm(p)
 	p.meters, p.provider = s.limits.ofSite(site)
+	if l, ok := s.lessons.all[site.Key]; ok {
+		p.heed(l, s.o.Now(), s.o.Chance())
+	}
 	s.pools[site.Key] = p
 	return p
 }
@@ -123,6 +126,7 @@ func (s *Scheduler) reap(p *pool) {
 	if p.over() && s.pools[p.site.Key] == p {
 		s.poolAlarms.set(p.alarm, time.Time{})
 		s.limits.drop(p.meters)
+		s.lessons.learn(p, s.o.Now())
 		delete(s.pools, p.site.Key)
 		delete(s.blocked, p)
 	}

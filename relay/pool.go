@@ -19,6 +19,11 @@ type pool struct {
 	provider *provider
 	// slowed is until when the meters hold messages up, dialling connections.
 	slowed, dialAfter time.Time
+	// perConnection is after how many messages the site ends a connection, as learned then; 0 for
+	// not known. EndedAfter is after how many it ended one last.
+	perConnection   int
+	perConnectionAt time.Time
+	endedAfter      int
 	// took is how long a message took on a connection lately.
 	took time.Duration
 	// retrying counts the deliveries away that had been attempted before.

@@ -12,20 +12,29 @@ const rememberInterval = 5 * time.Second
 const notesAtOnce = 256
 
 // The keys of our notes begin with what they are about.
-const noteRate = "rate "
+const (
+	noteRate = "rate "
+	noteSite = "site "
+)
 
 // recall takes up what an earlier process remembered. What cannot be read is learned anew.
 func (s *Scheduler) recall(ctx context.Context) {
 	if s.o.Notes == nil {
 		return
 	}
-	for note, err := range s.o.Notes.Recall(ctx, noteRate) {
+	now := s.o.Now()
+	s.recallEach(ctx, noteRate, s.limits.recall)
+	s.recallEach(ctx, noteSite, func(key string, value []byte) { s.lessons.recall(key, value, now) })
+}
+
+func (s *Scheduler) recallEach(ctx context.Context, prefix string, take func(name string, value []byte)) {
+	for note, err := range s.o.Notes.Recall(ctx, prefix) {
 		if err != nil {
-			s.forgot("recall rates", err)
+			s.forgot("recall what was learned", err)
 			return
 		}
 		s.mu.Lock()
-		s.limits.recall(note.Key[len(noteRate):], note.Value)
+		take(note.Key[len(prefix):], note.Value)
 		s.mu.Unlock()
 	}
 }
@@ -53,7 +62,12 @@ func (s *Scheduler) rememberNow(ctx context.Context) {
 		return
 	}
 	s.mu.Lock()
-	notes := s.limits.changes(s.o.Now())
+	now := s.o.Now()
+	notes := s.limits.changes(now)
+	for _, p := range s.pools {
+		s.lessons.learn(p, now)
+	}
+	notes = append(notes, s.lessons.changes()...)
 	s.mu.Unlock()
 	for len(notes) > 0 {
 		n := min(len(notes), notesAtOnce)

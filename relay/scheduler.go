@@ -76,6 +76,7 @@ type Scheduler struct {
 
 	mu          sync.Mutex
 	limits      *limiter
+	lessons     lessons
 	bins        map[Destination]*bin
 	pools       map[string]*pool
 	pauses      pauses
@@ -120,7 +121,8 @@ func NewScheduler(o SchedulerOptions) (*Scheduler, error) {
 	o.Memory = cmp.Or(o.Memory, defaultMemory)
 	o.BinMemory = cmp.Or(o.BinMemory, defaultBinMemory)
 	s := &Scheduler{
-		o: o, limits: newLimiter(o.Limits, o.Now), bins: make(map[Destination]*bin), pools: make(map[string]*pool),
+		o: o, limits: newLimiter(o.Limits, o.Now), lessons: lessons{all: make(map[string]lesson), dirty: make(map[string]struct{})},
+		bins: make(map[Destination]*bin), pools: make(map[string]*pool),
 		underway: make(map[DeliveryID]Underway), blocked: make(map[*pool]struct{}), resting: make(map[*pool]struct{}), poke: make(chan struct{}, 1),
 	}
 	s.resolves, s.retries, s.refills = s.crew(resolvesAtOnce), s.crew(retriesAtOnce), s.crew(refillsAtOnce)
