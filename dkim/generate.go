@@ -48,16 +48,17 @@ func WriteKey(path string, private crypto.Signer) error {
 	if err := makeFolder(filepath.Dir(path)); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), ".key-*")
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	err = errors.Join(err, f.Sync(), f.Close(), inherit(path))
-	if err != nil {
-		return errors.Join(err, os.Remove(path))
+	err = errors.Join(err, f.Sync(), f.Close(), inherit(f.Name()))
+	if err == nil {
+		// A relay that looks meanwhile sees the whole file or none, and no file is replaced.
+		err = os.Link(f.Name(), path)
 	}
-	return syncFolder(filepath.Dir(path))
+	return errors.Join(err, os.Remove(f.Name()), syncFolder(filepath.Dir(path)))
 }
 
 // makeFolder makes a folder and those above it that are not there.

@@ -20,6 +20,9 @@ const (
 	// maxBlank is the longest run of blank lines, in bytes: the library's time for one grows
 	// with its square.
 	maxBlank = 32 << 10
+	// maxNames is the most fields that a signature may name: the library looks for each
+	// among all.
+	maxNames = 500
 )
 
 // signature is what became of one signature.
@@ -28,6 +31,8 @@ type signature struct {
 	// domain, selector, algorithm and start (of the value) tell it from others.
 	domain, selector, algorithm, start string
 	reason                             string
+	// names counts the fields that it says it has signed.
+	names int
 }
 
 // errUnread says that a body was not read to its end.
@@ -77,6 +82,10 @@ func verifyOne(s *signature, r io.Reader, lookup func(string) ([]string, error))
 			s.result, s.reason = permerror, fmt.Sprintf("cannot be verified: %v", p)
 		}
 	}()
+	if s.names > maxNames {
+		s.result, s.reason = permerror, "too many signed fields"
+		return
+	}
 	list, err := dkim.VerifyWithOptions(r, &dkim.VerifyOptions{LookupTXT: lookup, MaxVerifications: 1})
 	if err != nil && !errors.Is(err, dkim.ErrTooManySignatures) || len(list) != 1 {
 		s.result, s.reason = permerror, "malformed message"
@@ -178,5 +187,6 @@ func describe(field string) signature {
 	b := tags["b"]
 	return signature{
 		domain: strings.ToLower(tags["d"]), selector: tags["s"], algorithm: tags["a"], start: b[:min(len(b), 8)],
+		names: 1 + strings.Count(tags["h"], ":"),
 	}
 }

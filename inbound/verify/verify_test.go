@@ -281,6 +281,41 @@ func TestBlankLines(t *testing.T) {
 	}
 }
 
+// What would take the library time by the product of names and fields is not looked at.
+func TestManyNames(t *testing.T) {
+	t.Parallel()
+	content := signed(t, "example.com", text("a@example.com"), dkim.CanonicalizationRelaxed)
+	content = strings.Replace(content, "h=From", "h="+strings.Repeat("a:", 50_000)+"From", 1)
+	m, body := incoming("a@example.com", content[:strings.Index(content, "Subject:")]+strings.Repeat("a:\r\n", 30_000)+text("a@example.com"))
+	began := time.Now()
+	got, header := newVerifier(t, newZone(), verify.DKIM).Verify(t.Context(), m, body)
+	if got.DKIM != "permerror" || !strings.Contains(string(header), "dkim=permerror (too many signed fields)") {
+		t.Errorf("got %+v", got)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("took %s", took)
+	}
+}
+
+// White space of every kind in large bodies takes time by its length.
+func TestWhiteSpace(t *testing.T) {
+	t.Parallel()
+	for _, odd := range []string{" ", "\t", " \r\n", "x \r\n", "\r", "\r\r\n"} {
+		for _, form := range []dkim.Canonicalization{dkim.CanonicalizationRelaxed, dkim.CanonicalizationSimple} {
+			content := signed(t, "example.com", "From: a@example.com\r\nSubject: x\r\n\r\nx", form)
+			m, _ := incoming("a@example.com", content)
+			began := time.Now()
+			got, _ := newVerifier(t, newZone(), verify.DKIM).Verify(t.Context(), m, strings.NewReader(strings.Repeat(odd, 2<<20/len(odd))))
+			if got.DKIM == "pass" {
+				t.Errorf("%q: got %+v", odd, got)
+			}
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("%q, %s: took %s", odd, form, took)
+			}
+		}
+	}
+}
+
 // A body that cannot be read is not a forged one.
 func TestUnreadableBody(t *testing.T) {
 	t.Parallel()
