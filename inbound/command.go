@@ -66,7 +66,7 @@ func (s *session) authenticate(argument string) *smtp.SMTPError {
 		return &replyNoAuth
 	}
 	if s.certified && !s.begun {
-		s.origin.User, s.certified = "", false
+		s.origin.User, s.certified, s.identity = "", false, nil
 	}
 	return s.auth(argument)
 }

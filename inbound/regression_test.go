@@ -2,6 +2,7 @@ package inbound_test
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/netip"
@@ -57,6 +58,41 @@ func TestXClientLogin(t *testing.T) {
 	c.codes("250")
 	c.send("RCPT TO:<b@example.org>\r\n")
 	c.codes("554")
+}
+
+// A user named by a filter is held to what the users file says of it.
+func TestXClientLoginSenders(t *testing.T) {
+	h := withUsers(t, inbound.AuthOptional)
+	h.options.Listeners[0].XClient = loopback
+	relaying(h)
+	c := h.open().run().greeted()
+	c.send("XCLIENT ADDR=203.0.113.5 LOGIN=bob\r\n")
+	c.codes("220")
+	c.send("HELO x\r\n")
+	c.codes("250")
+	c.talk("C: MAIL FROM:<a@evil.example>\nS: 553 5.7.1 Sender address not allowed for this user")
+	c.talk("C: MAIL FROM:<bob@example.com>\nS: 250 2.1.0 Ok\nC: RCPT TO:<b@example.org>\nS: 250 2.1.5 Ok")
+}
+
+// So is one that a certificate names, until it authenticates as another.
+func TestCertificateSenders(t *testing.T) {
+	ours := newAuthority(t)
+	h := withUsers(t, inbound.AuthOptional)
+	h.options.Listeners[0].TLS = inbound.TLSOptions{
+		Certificates: []inbound.Certificate{ours.issue("localhost", "", "localhost")}, ClientCA: ours.file(), Mode: inbound.TLSStartTLS,
+	}
+	pair := ours.load(ours.issue("bob", "bob"))
+	config := ours.trust("localhost")
+	config.Certificates = []tls.Certificate{pair}
+	c := h.open().run().greeted()
+	c.talk("C: STARTTLS\nS: 220 2.0.0 Ready to start TLS")
+	c.startTLS(config)
+	c.send("EHLO x\r\n")
+	c.ehlo()
+	c.talk("C: MAIL FROM:<a@evil.example>\nS: 553 5.7.1 Sender address not allowed for this user")
+	c.talk("C: MAIL FROM:<bob@example.com>\nS: 250 2.1.0 Ok\nC: RSET\nS: 250 2.0.0 Ok")
+	c.talk("C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 235 2.7.0 Authentication succeeded") // ann, who may send as anybody
+	c.talk("C: MAIL FROM:<a@evil.example>\nS: 250 2.1.0 Ok")
 }
 
 type onePipe struct {

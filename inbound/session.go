@@ -42,7 +42,7 @@ type session struct {
 	esmtp   bool
 	// certified says that the user is so by a certificate, not by AUTH.
 	certified bool
-	// identity is the user who has authenticated.
+	// identity is what the user who has authenticated may do, nil where nothing is known.
 	identity *auth.Identity
 	// exchange says that the next line belongs to an AUTH exchange.
 	exchange bool
@@ -151,7 +151,7 @@ func (s *session) secure(ahead []byte) bool {
 	}
 	s.origin.TLS = describeTLS(state)
 	if user := s.keys.identify(state.PeerCertificates); user != "" {
-		s.origin.User, s.certified = user, true
+		s.origin.User, s.certified, s.identity = user, true, s.server.users.Identify(user)
 	}
 	s.setProtocol()
 	return s.settle()

@@ -177,6 +177,20 @@ func (a *Authority) askOne(ctx context.Context, s stage, at Attempt, pair failur
 	return id, err
 }
 
+// Identify gives what the users file says of somebody who has proved by other means to be the
+// user, such as by a certificate; nil where it says nothing, or there is none.
+func (a *Authority) Identify(user string) *Identity {
+	if a == nil || a.file == nil {
+		return nil
+	}
+	e := a.file.table().byName[user]
+	if e == nil {
+		return nil
+	}
+	id := e.Identity
+	return &id
+}
+
 // Mail decides whether the user may send as the reverse-path. No identity means that nobody has
 // authenticated, which is for others to judge.
 func (a *Authority) Mail(id *Identity, sender relay.Address) *relay.Reply {
