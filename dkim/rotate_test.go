@@ -3,6 +3,7 @@ package dkim_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -211,5 +212,35 @@ func TestKeysReload(t *testing.T) {
 	}
 	if got := signing(t, s); got != "one three" {
 		t.Errorf("signed with %q", got)
+	}
+}
+
+// A directory serves as many domains as one likes, each with its own keys, those below included.
+func TestManyDomains(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	directory, records := t.TempDir(), make(dns)
+	s, err := dkim.New(dkim.Options{Keys: []dkim.Key{{Directory: directory}}, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		r := dkim.Rotation{Directory: directory, Domain: fmt.Sprintf("d%d.example", i), Now: now, Activate: true}
+		step, err := r.AddKey(dkim.KindEd25519, 0, "s1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		records[step.Record.Name] = step.Record.Text
+	}
+	now = now.Add(2 * time.Second)
+	for i := range 50 {
+		m := message(fmt.Sprintf("a@mail.d%d.example", i), "\r\nbody\r\n")
+		fields, err := s.Sign(context.Background(), split(m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(verify(t, records, string(fields)+m), " "); got != fmt.Sprintf("d%d.example", i) {
+			t.Errorf("mail of d%d.example: got %q", i, got)
+		}
 	}
 }
