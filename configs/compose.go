@@ -103,7 +103,7 @@ func (f *file) listening() []netip.AddrPort {
 // compose gives the route as it goes to a provider of its.
 func (r *route) compose(p *provider) outbound.Route {
 	composed := outbound.Route{
-		Name: r.Name, MX: r.MX, Hosts: p.Hosts, TLS: p.level(), Fingerprints: p.Fingerprints,
+		Name: r.Name, MX: r.MX, LMTP: r.LMTP, Hosts: p.Hosts, TLS: p.level(), Fingerprints: p.Fingerprints,
 		Connections: p.Connections, MessagesPerConnection: p.MessagesPerConnection,
 		Rates: p.Rates, Header: outbound.HeaderProfile(p.Header), Fallback: r.Fallback, SOCKS5: r.SOCKS5,
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -99,19 +100,20 @@ func (s SMTPSource) Run(ctx context.Context) (time.Duration, error) {
 type SMTPSink struct {
 	*Process
 	addr               string
+	options            []string
 	sessions, messages atomic.Int64
 }
 
 // counterLine is what smtp-sink -c draws again and again.
 var counterLine = regexp.MustCompile(`sess=(\d+) quit=\d+ mesg=(\d+)`)
 
-// StartSMTPSink starts a sink on a port of its own.
-func StartSMTPSink(ctx context.Context) (*SMTPSink, error) {
+// StartSMTPSink starts a sink on a port of its own, with further options of the program.
+func StartSMTPSink(ctx context.Context, options ...string) (*SMTPSink, error) {
 	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
-	s := &SMTPSink{addr: fmt.Sprintf("127.0.0.1:%d", port)}
+	s := &SMTPSink{addr: fmt.Sprintf("127.0.0.1:%d", port), options: options}
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
@@ -120,7 +122,7 @@ func StartSMTPSink(ctx context.Context) (*SMTPSink, error) {
 
 // open starts the program, which begins to count anew.
 func (s *SMTPSink) open(ctx context.Context) (err error) {
-	args := []string{"-c", "-m", "1000", s.addr, "1000"}
+	args := append(slices.Clone(s.options), "-c", "-m", "1000", s.addr, "1000")
 	if os.Getuid() == 0 {
 		args = append([]string{"-u", "nobody"}, args...) // it refuses to run as root
 	}

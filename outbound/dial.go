@@ -186,6 +186,9 @@ func (c *conn) greeting() error {
 
 // hello says EHLO, and HELO to a server that does not know it (RFC 5321 section 3.2).
 func (c *conn) hello() error {
+	if c.route.LMTP {
+		return c.lhlo()
+	}
 	c.features = features{}
 	asked := c.t.o.Now()
 	a, err := c.command("EHLO "+c.t.hostname(c.route), c.t.o.Timeouts.Hello)

@@ -23,6 +23,8 @@ type Route struct {
 	// "[192.0.2.1]:25", "[IPv6:2001:db8::1]:25" or a bare address. The port is 25 where none
 	// is given. Port 465 speaks TLS from the start (RFC 8314 section 3.3).
 	Hosts []string
+	// LMTP says that the hosts speak LMTP (RFC 2033).
+	LMTP bool
 	// TLS is what is asked of the encryption. The zero value is TLSMay.
 	TLS TLSLevel
 	// Auth is who we are to the smart hosts; nil for nobody.
@@ -121,6 +123,8 @@ func (r *Route) Validate() error {
 		fault("has both mx and hosts")
 	case !r.MX && len(r.Hosts) == 0:
 		fault("has neither mx nor hosts")
+	case r.MX && r.LMTP:
+		fault("speaks LMTP, which is for hosts and not for mx")
 	case r.MX && r.Auth != nil:
 		fault("has credentials, which are for hosts and not for mx")
 	}

@@ -53,6 +53,9 @@ func (s *hostSet) site(now, expires time.Time) *relay.Site {
 	if !s.route.MX {
 		key += " smart" // the operator vouches for the host: what is asked of it is not what a host by MX has to prove
 	}
+	if s.route.LMTP {
+		key += " lmtp"
+	}
 	if s.route.Auth != nil {
 		key += " user=" + s.route.Auth.User
 		if s.route.PlainAuth {

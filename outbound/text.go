@@ -90,6 +90,9 @@ func (x *transaction) end() bool {
 	x.a.EightBit = x.a.EightBit || x.unconverted()
 	deadline := x.within(x.c.t.o.Timeouts.Dot)
 	x.recall()
+	if x.c.route.LMTP {
+		return x.endEach(deadline)
+	}
 	a, err := x.c.readBy(deadline)
 	if err != nil {
 		x.lost("the end of the message, which it may have taken", err)

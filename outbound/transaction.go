@@ -43,7 +43,7 @@ func newTransaction(d *delivery, group []int) *transaction {
 		group:     group,
 		cleared:   c.dirty,
 		pipelined: c.features.pipelining && !c.t.noPipelining.holds(host),
-		chunked:   c.features.chunking && !c.t.noChunking.holds(host),
+		chunked:   c.features.chunking && !c.t.noChunking.holds(host) && !c.route.LMTP,
 		commands: commands{
 			features: c.features, message: d.t.Message, encrypted: c.tls != "",
 			utf8: c.features.smtpUTF8 && needsUTF8(d.t.Message, d.t.Recipients),
@@ -224,6 +224,10 @@ func (x *transaction) data() bool {
 
 // loneDot ends a DATA that must not deliver anything. Its reply is of no interest.
 func (x *transaction) loneDot() {
+	if x.c.route.LMTP { // without recipients a dot has no reply
+		x.broken()
+		return
+	}
 	x.c.dirty = true
 	a, err := x.c.command(".", x.c.t.o.Timeouts.Dot)
 	if err != nil || a.code == 421 {
