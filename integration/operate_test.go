@@ -67,6 +67,11 @@ func TestOperateQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask(t, ctx, relay, "delete   1 delivery, by anna: a test", "journal")
+	ask(t, ctx, relay, "delivered <user1@example.net>", "trace", "--recipient", "User1@example.net")
+	ask(t, ctx, relay, "deleted   <user0@example.net>", "trace", "--recipient", "user0@example.net", "--sender", "shop@one.test")
+	if out, err := relay.Command(ctx, "trace", "--recipient", "nobody@example.net"); err == nil {
+		t.Errorf("nobody is found: %s", out)
+	}
 }
 
 // What happens is seen as it happens, and counted.

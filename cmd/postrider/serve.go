@@ -155,7 +155,7 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	}
 	d.admin, err = admin.New(admin.Options{
 		Socket: config.Admin.Socket, HTTP: config.Admin.HTTP, TLS: config.Admin.TLS, Tokens: config.Admin.Tokens,
-		Spool: d.spool, Scheduler: d.scheduler, Operator: operator, Metrics: metrics, Events: events, Now: time.Now,
+		Spool: d.spool, Scheduler: d.scheduler, Operator: operator, History: d.spool, Metrics: metrics, Events: events, Now: time.Now,
 		Figures: []func() []relay.Figure{d.spool.Figures, transport.Figures},
 	})
 	if err != nil {

@@ -57,6 +57,12 @@ type serving struct {
 
 func serve(t *testing.T, messages int) *serving {
 	t.Helper()
+	return serveWith(t, messages, func(*admin.Options) {})
+}
+
+// serveWith is serve with other options.
+func serveWith(t *testing.T, messages int, set func(*admin.Options)) *serving {
+	t.Helper()
 	s := &serving{spool: relaytest.NewSpool(), socket: filepath.Join(t.TempDir(), "run", "admin.sock")}
 	ids := relay.NewIDs(time.Now, rand.Reader)
 	scheduler, err := relay.NewScheduler(relay.SchedulerOptions{
@@ -74,9 +80,11 @@ func serve(t *testing.T, messages int) *serving {
 		t.Fatal(err)
 	}
 	s.events = admin.NewEvents(time.Now)
-	server, err := admin.New(admin.Options{
+	o := admin.Options{
 		Socket: s.socket, HTTP: "127.0.0.1:0", Spool: s.spool, Scheduler: scheduler, Operator: operator, Now: time.Now, Events: s.events,
-	})
+	}
+	set(&o)
+	server, err := admin.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,37 +38,50 @@ type QueueQuery struct {
 
 // Queue yields deliveries in order of arrival, as they come.
 func (c *Client) Queue(ctx context.Context, q QueueQuery) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
-		query := q.query()
-		query.Set("from", q.From)
-		query.Set("limit", strconv.Itoa(q.Limit))
-		body, err := c.get(ctx, "/v1/queue?"+query.Encode())
+	query := q.query()
+	query.Set("from", q.From)
+	query.Set("limit", strconv.Itoa(q.Limit))
+	return lines[Entry](ctx, c, "/v1/queue?"+query.Encode())
+}
+
+// lines yields the lines of an answer up to its end, or what went wrong.
+func lines[T any](ctx context.Context, c *Client, path string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		body, err := c.get(ctx, path)
 		if err != nil {
-			yield(Entry{}, err)
+			yield(none, err)
 			return
 		}
 		defer body.Close()
-		for lines := json.NewDecoder(body); ; {
-			var line struct {
-				Entry
-				problem
-				nextPage
-			}
-			err := lines.Decode(&line)
+		for d := json.NewDecoder(body); ; {
+			line, err := decodeLine[T](d)
 			if err == io.EOF {
 				return
 			}
-			if err == nil && line.Next != "" {
-				return
-			}
-			if err == nil && line.Error != "" {
-				err = errors.New(line.Error)
-			}
-			if !yield(line.Entry, err) || err != nil {
+			if !yield(line, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// decodeLine reads a line, which may be the end of a page or a problem instead.
+func decodeLine[T any](d *json.Decoder) (line T, err error) {
+	var raw json.RawMessage
+	if err := d.Decode(&raw); err != nil {
+		return line, err
+	}
+	var end struct {
+		problem
+		nextPage
+	}
+	if err := json.Unmarshal(raw, &end); err == nil && end.Error != "" {
+		return line, errors.New(end.Error)
+	} else if err == nil && end.Next != "" {
+		return line, io.EOF
+	}
+	return line, json.Unmarshal(raw, &line)
 }
 
 // Message shows one message.

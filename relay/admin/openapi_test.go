@@ -92,6 +92,8 @@ func schemas() map[string]reflect.Type {
 		"Action":       reflect.TypeFor[Action](),
 		"Selection":    reflect.TypeFor[Selection](),
 		"Progress":     reflect.TypeFor[Progress](),
+		"Life":         reflect.TypeFor[Life](),
+		"LifeEvent":    reflect.TypeFor[LifeEvent](),
 		"Change":       reflect.TypeFor[Change](),
 		"Changed":      reflect.TypeFor[Changed](),
 		"Pause":        reflect.TypeFor[Pause](),

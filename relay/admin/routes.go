@@ -41,6 +41,7 @@ func (s *Server) table() []route {
 		{"POST /v1/destinations/{name}/retry", toOperators, s.change(s.retry)},
 		{"GET /v1/pauses", toReaders, looking(s.pauses)},
 		{"GET /v1/journal", toReaders, looking(s.journal)},
+		{"GET /v1/trace", toReaders, looking(s.trace)},
 		{"GET /v1/stats", toReaders, looking(s.stats)},
 		{"GET /v1/events", toReaders, looking(s.tail)},
 		{"GET /debug/pprof/", toOwner, looking(pprof.Index)},

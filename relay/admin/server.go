@@ -32,6 +32,8 @@ type Options struct {
 	Spool     relay.Spool
 	Scheduler *relay.Scheduler
 	Now       func() time.Time
+	// History knows what became of messages; without one nothing can be traced.
+	History relay.History
 	// Operator does what is asked for; without one nothing can be changed.
 	Operator *relay.Operator
 	// Metrics and Events are the observers that the routes of these names show. Both have
