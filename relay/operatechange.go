@@ -66,10 +66,12 @@ func (e *errand) claim(ctx context.Context, meant []Delivery) ([]Delivery, error
 		return nil, err
 	}
 	e.s.tookAll(free)
-	held, err := e.s.o.Spool.ClaimHeld(ctx, id)
-	if err != nil {
-		e.giveBack(append(mine, free...))
-		return nil, err
+	var held []Delivery
+	if slices.ContainsFunc(meant, func(d Delivery) bool { return d.Held != "" }) {
+		if held, err = e.s.o.Spool.ClaimHeld(ctx, id); err != nil {
+			e.giveBack(append(mine, free...))
+			return nil, err
+		}
 	}
 	for _, d := range slices.Concat(free, held) {
 		// What was held, or no longer is, since it was looked at is not what was meant.
