@@ -70,6 +70,7 @@ Nothing is lost if you kill -9 the relay meanwhile and start it again.`,
 		newClassifyCommand(),
 		newSinkCommand(),
 		newLoadCommand(),
+		newDocsCommand(),
 	)
 	return root
 }
