@@ -165,7 +165,7 @@ type row struct {
 	run  func(*testing.T)
 }
 
-// The conformance list, as far as a client can keep it. In other hands: C08, T07's learning, T18's alarm (scheduler), T14 (nothing here folds a line), T19 (recipients
+// The conformance list, as far as a client can keep it. In other hands: C08, T07's learning, T18's alarm (scheduler), T19 (recipients
 // come without duplicates).
 func TestConformance(t *testing.T) {
 	t.Parallel()

@@ -59,6 +59,7 @@ func hostRows() []row {
 		{"C02", verdicts},
 		{"C01/preferences", preferences},
 		{"T04, T06, T12", nextHosts},
+		{"C03", nullMX},
 		{"C04", ownName},
 		{"C04/addresses", ownAddresses},
 		{"C04/greeting", ownGreeting},
@@ -174,6 +175,22 @@ func ownName(t *testing.T) {
 		"a.to.test. 60 IN A 192.0.2.1", "b.to.test. 60 IN A 192.0.2.2", "c.to.test. 60 IN A 192.0.2.3")
 	if list := dialled(t, d, "to.test", nil); len(list) != 1 || list[0] != "192.0.2.1:25" {
 		t.Errorf("dialled %v, want only the host that is better than us", list)
+	}
+}
+
+// A domain that takes no mail is asked nothing; beside others a null MX is none.
+func nullMX(t *testing.T) {
+	d := outboundtest.NewDNS(t, "null.test. 60 IN MX 0 .", "null.test. 60 IN A 192.0.2.1",
+		"odd.test. 60 IN MX 0 .", "odd.test. 60 IN MX 10 mx.test.", "mx.test. 60 IN A 192.0.2.2")
+	_, err := internet(t, d, nil).Resolve(t.Context(), relay.Destination{Route: routeMX, Domain: "null.test"})
+	if r := asReply(t, err); !r.Permanent() || r.Enhanced.String() != "5.1.10" {
+		t.Errorf("reply %s, want 5.1.10", r)
+	}
+	if n := d.Queries("null.test.", outboundtest.TypeA); n != 0 {
+		t.Errorf("its address was asked for %d times", n)
+	}
+	if list := dialled(t, d, "odd.test", nil); len(list) != 1 || list[0] != "192.0.2.2:25" {
+		t.Errorf("dialled %v, want the host that it has", list)
 	}
 }
 

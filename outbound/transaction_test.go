@@ -152,6 +152,7 @@ func transactionRows() []row {
 		{"T11", parameters},
 		{"T12", smtpUTF8},
 		{"T13", eightBit},
+		{"T14", longLines},
 		{"T15", byteExact},
 		{"T17", dialogues(
 			dialogue{name: "no RSET", warm: true, want: "250,250", verbs: "MAIL RCPT DATA MAIL RCPT RCPT DATA", usable: true, messages: 2},
@@ -208,6 +209,18 @@ func lostConnections(t *testing.T) {
 				t.Error("still usable")
 			}
 		})
+	}
+}
+
+// A line over what RFC 5321 allows is sent as it is: to fold it would break its signatures.
+func longLines(t *testing.T) {
+	body := strings.Repeat("x", 999) + "\r\n" + strings.Repeat("y", 100_000) + "\r\n"
+	for _, extensions := range [][]string{nil, chunking, {}} {
+		p := outboundtest.NewPeer(t, outboundtest.Script{Extensions: extensions})
+		wantCodes(t, deliver(t, dial(t, smart(t, nil, p)), transfer(body, "a@to.test")), "250")
+		if got := string(p.Messages()[0].Body); got != header+body {
+			t.Errorf("%d bytes arrived, want the %d that were sent", len(got), len(header+body))
+		}
 	}
 }
 
