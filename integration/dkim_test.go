@@ -128,8 +128,8 @@ func oddLines() string {
 func TestDKIMGateway(t *testing.T) {
 	t.Parallel()
 	needs(t, "opendkim")
-	ctx := within(t, 2*time.Minute)
 	g := newGateway(t)
+	ctx := within(t, 2*time.Minute)
 	g.run(t, ctx, "dkim", "keygen", "example.com")
 	g.run(t, ctx, "dkim", "keygen", "example.com", "--type", "ed25519")
 	start(t, ctx, g.Relay)
@@ -183,8 +183,8 @@ func TestDKIMGateway(t *testing.T) {
 func TestDKIMNotice(t *testing.T) {
 	t.Parallel()
 	needs(t, "opendkim")
-	ctx := within(t, time.Minute)
 	g := newGateway(t)
+	ctx := within(t, time.Minute)
 	g.run(t, ctx, "dkim", "keygen", "relay.test", "--type", "ed25519", "--activate")
 	start(t, ctx, g.Relay)
 	if err := send(g.Addr(), "ann@data.test", "nobody@bdat.test"); err != nil {
@@ -201,8 +201,8 @@ func TestDKIMNotice(t *testing.T) {
 // nothing.
 func TestVerifiesWhatComesIn(t *testing.T) {
 	t.Parallel()
-	ctx := within(t, time.Minute)
 	g := newGateway(t)
+	ctx := within(t, time.Minute)
 	g.run(t, ctx, "dkim", "keygen", "example.com", "--type", "ed25519", "--activate")
 	g.publish(t, ctx, "example.com")
 	g.dns.Add(`example.com. 60 IN TXT "v=spf1 ip4:127.0.0.0/8 -all"`, `_dmarc.example.com. 60 IN TXT "v=DMARC1; p=reject"`,
