@@ -15,6 +15,16 @@ import (
 	"time"
 )
 
+// loopback are the addresses that certificates name: where a port has to be a certain one, peers
+// differ in them.
+func loopback() []net.IP {
+	var all []net.IP
+	for i := range byte(50) {
+		all = append(all, net.IPv4(127, 0, 0, i+1))
+	}
+	return all
+}
+
 // WriteCertificate writes cert.pem and key.pem into the folder: a certificate for localhost
 // that is its own authority, and its key. It gives their paths.
 func WriteCertificate(dir string) (cert, key string, err error) {
@@ -24,7 +34,7 @@ func WriteCertificate(dir string) (cert, key string, err error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, // curl wants one
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames: []string{"localhost"}, IPAddresses: loopback(),
 		IsCA: true, BasicConstraintsValid: true, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)

@@ -40,9 +40,14 @@ func StartExim(ctx context.Context, dir, extra string) (*Exim, error) {
 	if err != nil {
 		return nil, err
 	}
+	return startExim(ctx, dir, port, fmt.Sprintf(eximConfig, dir, port, extra))
+}
+
+func startExim(ctx context.Context, dir string, port int, text string) (*Exim, error) {
 	e := &Exim{dir: dir, addr: fmt.Sprintf("127.0.0.1:%d", port)}
 	config := filepath.Join(dir, "exim.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, eximConfig, dir, port, extra), 0o644); err != nil {
+	err := os.WriteFile(config, []byte(text), 0o644)
+	if err != nil {
 		return nil, err
 	}
 	// Exim gives up root and then needs a folder of its own user.

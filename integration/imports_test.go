@@ -46,7 +46,7 @@ func walls() map[string]wall {
 			"the server edge hands transactions to relay and does not know where they are kept or sent"},
 		"outbound/tlsrpt": {[]string{"relay"}, nil,
 			"what domains are told of their sessions needs no session to be counted, kept and sent"},
-		"outbound": {[]string{"relay", "outbound/tlsrpt"}, []string{"github.com/miekg/dns", "github.com/emersion/go-sasl", "github.com/emersion/go-smtp", "golang.org/x/oauth2", "golang.org/x/net"},
+		"outbound": {[]string{"relay", "outbound/tlsrpt"}, []string{"github.com/miekg/dns", "github.com/emersion/go-sasl", "github.com/emersion/go-smtp", "golang.org/x/oauth2", "golang.org/x/net", "github.com/xdg-go/stringprep"},
 			"the client edge delivers what it is given and knows no queue"},
 		"outbound/outboundtest": {nil, []string{"github.com/miekg/dns"},
 			"scripted peers speak the wire's language, not ours"},

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/xdg-go/stringprep"
 )
 
 // The bounds of the iterations that a server may ask for: fewer than RFC 7677 section 4 wants
@@ -23,8 +25,7 @@ const (
 
 var errSCRAM = errors.New("SCRAM-SHA-256")
 
-// scram is the client of SCRAM-SHA-256 (RFC 5802, RFC 7677) without channel binding. User and
-// password are used as they are given: for ASCII that is what SASLprep makes of them.
+// scram is the client of SCRAM-SHA-256 (RFC 5802, RFC 7677) without channel binding.
 type scram struct {
 	user, password string
 	nonce          string
@@ -36,7 +37,17 @@ type scram struct {
 }
 
 func newSCRAM(user, password string) *scram {
-	return &scram{user: user, password: password, nonce: rand.Text()}
+	return &scram{user: prepared(user), password: prepared(password), nonce: rand.Text()}
+}
+
+// prepared is the text in the form in which both ends compare it (RFC 4013): a letter with an accent
+// is one character, however it was typed. What SASLprep forbids is used as it is, as servers do
+// that let it be set.
+func prepared(text string) string {
+	if form, err := stringprep.SASLprep.Prepare(text); err == nil {
+		return form
+	}
+	return text
 }
 
 // Start implements sasl.Client.

@@ -23,6 +23,19 @@ func TestSCRAMExample(t *testing.T) {
 	}
 }
 
+// Names and passwords are compared in the form of RFC 4013, whose examples these are, and used as they
+// are where it forbids them.
+func TestSCRAMPrepares(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"I\u00adX": "IX", "user": "user", "USER": "USER", "\u00aa": "a", "\u2168": "IX", "e\u0301": "\u00e9", "\u0007": "\u0007", "\u06271": "\u06271",
+	} {
+		if s := newSCRAM(given, given); s.user != want || s.password != want {
+			t.Errorf("%q: user %q, password %q, want %q", given, s.user, s.password, want)
+		}
+	}
+}
+
 func TestSCRAMRefuses(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]string{

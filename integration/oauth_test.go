@@ -1,0 +1,251 @@
+package integration_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"postrider/integration"
+	"postrider/outbound/outboundtest"
+)
+
+// authority is an OAuth2 server that replaces refresh tokens. As with providers that forgive an answer
+// that got lost, the token before is good until the new one has been used; an older one is a theft, and
+// ends the account.
+type authority struct {
+	url string
+	// life is what is said of access tokens, in seconds.
+	life int
+
+	mu        sync.Mutex
+	serial    int
+	spent     bool // the newest refresh token has been used
+	stolen    bool
+	down      bool
+	access    map[string]bool
+	at        func(step string)
+	refreshes int
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{life: 299, access: make(map[string]bool), at: func(string) {}}
+	s := httptest.NewServer(a)
+	t.Cleanup(s.Close)
+	a.url = s.URL
+	return a
+}
+
+func (a *authority) set(change func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change()
+}
+
+func (a *authority) step(name string) {
+	a.mu.Lock()
+	at := a.at
+	a.mu.Unlock()
+	at(name)
+}
+
+// ServeHTTP answers at the token endpoint.
+func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.step("request")
+	status, answer := a.grant(r.FormValue("refresh_token"))
+	a.step("rotated")
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(answer)
+	w.(http.Flusher).Flush()
+	a.step("answered")
+}
+
+func (a *authority) grant(refresh string) (int, map[string]any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refreshes++
+	newest := fmt.Sprintf("refresh-%d", a.serial)
+	before := fmt.Sprintf("refresh-%d", a.serial-1)
+	switch {
+	case a.down:
+		return http.StatusServiceUnavailable, map[string]any{"error": "temporarily_unavailable"}
+	case a.stolen || refresh != newest && (refresh != before || a.spent):
+		a.stolen = true
+		return http.StatusBadRequest, map[string]any{"error": "invalid_grant"}
+	}
+	a.spent = false
+	if refresh == newest {
+		a.serial++
+	}
+	access := fmt.Sprintf("access-%d-%d", a.serial, a.refreshes)
+	a.access[access] = true
+	return http.StatusOK, map[string]any{
+		"access_token": access, "expires_in": a.life, "token_type": "Bearer",
+		"refresh_token": fmt.Sprintf("refresh-%d", a.serial),
+	}
+}
+
+// takes is the mail server's look at an access token.
+func (a *authority) takes(user, token string) bool {
+	a.step("login")
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return user == "relay@example.com" && a.access[token]
+}
+
+// configure gives a relay's configuration for the peer and puts the token of a sign-in into place.
+func (a *authority) configure(t *testing.T, peer *outboundtest.Peer) (config, file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "token.json")
+	if err := os.WriteFile(file, []byte(`{"version":1,"user":"relay@example.com","refresh_token":"refresh-0"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf(`routes:
+  - name: next
+    hosts: [%q]
+    messages_per_connection: 1
+    auth:
+      user: relay@example.com
+      oauth2: {provider: custom, client_id: c, token_url: %q, token_file: %q}
+retry: {first: 1s, max: 5s}
+`, peer.Addr(), a.url, file), file
+}
+
+// killAt kills the relay once, when the step comes and not before ready is closed. It gives a channel that
+// is closed then.
+func (a *authority) killAt(r *integration.Relay, step string, ready <-chan struct{}) <-chan struct{} {
+	killed := make(chan struct{})
+	var once sync.Once
+	a.set(func() {
+		a.at = func(now string) {
+			if now == step {
+				once.Do(func() {
+					<-ready
+					r.Kill()
+					close(killed)
+				})
+			}
+		}
+	})
+	return killed
+}
+
+// The relay is killed at each step around a refresh token that is replaced: nothing bounces, every
+// message arrives, and the account is never lost.
+func TestOAuthKilled(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{"request", "rotated", "answered", "login", "MAIL", "dot"} {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			ctx := within(t, time.Minute)
+			a := newAuthority(t)
+			peer := outboundtest.NewPeer(t, outboundtest.Script{
+				Mechanisms: []string{"XOAUTH2"}, Token: a.takes,
+				On: func(e outboundtest.Event) outboundtest.Action {
+					if e.Phase == outboundtest.MAIL || e.Phase == outboundtest.Dot {
+						a.step(string(e.Phase))
+					}
+					return outboundtest.Action{}
+				},
+			})
+			config, file := a.configure(t, peer)
+			relay := newRelay(t, config)
+			var ids []string
+			for range scaled(3, 20) {
+				// What is in the queue makes the step come from the second time on.
+				ready := make(chan struct{})
+				killed := a.killAt(relay, step, ready)
+				start(t, ctx, relay)
+				if ids == nil {
+					_, ids = runLoad(t, ctx, relay.Addr(), 3)
+				}
+				close(ready)
+				select {
+				case <-killed:
+				case <-ctx.Done():
+					t.Fatalf("the step %s did not come", step)
+				}
+			}
+			a.set(func() { a.at = func(string) {} })
+			start(t, ctx, relay)
+			for _, id := range ids {
+				peer.Wait("message "+id, func() bool { return carries(peer, id) })
+			}
+			if code, err := relay.Stop(); err != nil || code != 0 {
+				t.Errorf("stop: exit code %d, %v", code, err)
+			}
+			if a.stolen {
+				t.Error("an old refresh token was used: the account is lost")
+			}
+			if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), fmt.Sprintf(`"refresh-%d"`, a.serial)) {
+				t.Errorf("the file has not the newest refresh token, %d: %v", a.serial, err)
+			}
+			for _, line := range relay.Lines() {
+				if strings.Contains(line, `"bounced"`) {
+					t.Error(line)
+				}
+			}
+		})
+	}
+}
+
+// carries says whether the peer has taken the message.
+func carries(p *outboundtest.Peer, id string) bool {
+	for _, m := range p.Messages() {
+		if strings.Contains(string(m.Body), id) {
+			return true
+		}
+	}
+	return false
+}
+
+// Tokens end in the middle of a queue, and the endpoint is down for a while: mail waits, and all of it
+// arrives. It takes the half minute for which an endpoint that is down is left alone.
+func TestOAuthQueue(t *testing.T) {
+	t.Parallel()
+	if !long() {
+		t.Skip("waits for half a minute: POSTRIDER_LONG=1")
+	}
+	ctx := within(t, 3*time.Minute)
+	a := newAuthority(t)
+	a.life = 31 // good for a second
+	var peer *outboundtest.Peer
+	script := outboundtest.Script{Mechanisms: []string{"XOAUTH2"}, Token: a.takes}
+	peer = outboundtest.NewPeer(t, script)
+	config, _ := a.configure(t, peer)
+	relay := startRelay(t, ctx, config)
+	runLoad(t, ctx, relay.Addr(), 100)
+	peer.WaitMessages(100)
+	before := 0
+	a.set(func() { before, a.down = a.refreshes, true })
+	time.Sleep(1500 * time.Millisecond) // the time that the last token has left
+	runLoad(t, ctx, relay.Addr(), 100)
+	if _, err := relay.Await(ctx, "the reason", func(line string) bool {
+		return strings.Contains(line, `"unreachable"`) && strings.Contains(line, "OAuth2 token endpoint")
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if n := peer.Count(); n != 100 {
+		t.Errorf("%d messages without a token", n-100)
+	}
+	if list, err := relay.Command(ctx, "queue", "list"); err != nil || !strings.Contains(list, "OAuth2 token endpoint") {
+		t.Errorf("queue list does not say why: %v\n%s", err, list)
+	}
+	asked := 0
+	a.set(func() { asked, a.down = a.refreshes-before, false })
+	peer.WaitMessages(200)
+	if asked > 5 {
+		t.Errorf("%d requests to an endpoint that was down", asked)
+	}
+	if peer.Count() != 200 || a.stolen {
+		t.Errorf("%d messages, account lost: %t", peer.Count(), a.stolen)
+	}
+}
