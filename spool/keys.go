@@ -170,11 +170,16 @@ func parsePlace(key []byte) (p place, prefix []byte, err error) {
 		held: key[0] == spaceHeld,
 		to:   relay.Destination{Route: texts[0], Domain: texts[1]},
 		flow: relay.Flow(texts[2]),
-		due:  timeOf(binary.BigEndian.Uint64(rest)),
-		id:   relay.DeliveryID{Message: relay.ID(rest[8:24]), Part: binary.BigEndian.Uint32(rest[24:])},
-		rev:  binary.BigEndian.Uint32(rest[28:]),
 	}
+	p.readTail(rest)
 	return p, key[:len(key)-placeTail], nil
+}
+
+// readTail reads what follows the texts in a delivery's key.
+func (p *place) readTail(tail []byte) {
+	p.due = timeOf(binary.BigEndian.Uint64(tail))
+	p.id = relay.DeliveryID{Message: relay.ID(tail[8:24]), Part: binary.BigEndian.Uint32(tail[24:])}
+	p.rev = binary.BigEndian.Uint32(tail[28:])
 }
 
 // parseLocation reads the id from a key in d.

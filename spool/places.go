@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"iter"
@@ -11,6 +12,7 @@ import (
 // Places yields where deliveries wait, from the keys alone.
 func (s *Spool) Places(ctx context.Context, from relay.Place) iter.Seq2[relay.Place, error] {
 	return func(yield func(relay.Place, error) bool) {
+		var parse placeParser
 		next := place{held: from.Held, to: from.To, flow: from.Flow, due: from.Due, id: from.DeliveryID}.key()
 		for {
 			keys, err := s.pageOf(ctx, next)
@@ -19,7 +21,7 @@ func (s *Spool) Places(ctx context.Context, from relay.Place) iter.Seq2[relay.Pl
 				return
 			}
 			for _, key := range keys {
-				p, _, err := parsePlace(key)
+				p, err := parse.place(key)
 				if err != nil {
 					s.setAsideLater(ctx, key, err)
 					continue
@@ -38,6 +40,25 @@ func (s *Spool) Places(ctx context.Context, from relay.Place) iter.Seq2[relay.Pl
 			}
 		}
 	}
+}
+
+// placeParser parses keys of which most begin as the one before: the names of bin and flow are
+// read once for all of their deliveries.
+type placeParser struct {
+	prefix []byte
+	last   place
+}
+
+func (r *placeParser) place(key []byte) (place, error) {
+	if len(r.prefix) > 0 && len(key) == len(r.prefix)+placeTail && bytes.HasPrefix(key, r.prefix) {
+		r.last.readTail(key[len(r.prefix):])
+		return r.last, nil
+	}
+	p, prefix, err := parsePlace(key)
+	if err == nil {
+		r.prefix, r.last = prefix, p
+	}
+	return p, err
 }
 
 // pageOf reads the next keys of a space from lower on.
