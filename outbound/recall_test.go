@@ -2,6 +2,7 @@ package outbound_test
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"slices"
 	"testing"
@@ -16,16 +17,22 @@ import (
 // it; that reply still counts.
 func TestRecall(t *testing.T) {
 	t.Parallel()
-	for _, extensions := range [][]string{nil, chunking} {
+	config, _ := outboundtest.NewCertificate(t, "127.0.0.1")
+	for extensions, config := range map[string]*tls.Config{"": nil, "CHUNKING": nil, "over TLS": config} {
 		come := make(chan struct{})
 		wait := outboundtest.Action{Wait: come}
-		p := outboundtest.NewPeer(t, outboundtest.Script{Extensions: extensions, On: func(e outboundtest.Event) outboundtest.Action {
+		p := outboundtest.NewPeer(t, outboundtest.Script{TLS: config, Extensions: append([]string{extensions}, outboundtest.DefaultExtensions...), On: func(e outboundtest.Event) outboundtest.Action {
 			if (e.Phase == outboundtest.Dot || e.Phase == outboundtest.BDAT) && e.Session == 1 && e.N == 1 {
 				return wait
 			}
 			return outboundtest.Action{}
 		}})
-		tr := smart(t, func(o *outbound.Options) { o.Timeouts.Dot = time.Second }, p)
+		tr := smart(t, func(o *outbound.Options) {
+			o.Timeouts.Dot = time.Second
+			if config != nil {
+				o.Routes[0].TLS = outbound.TLSEncrypt
+			}
+		}, p)
 		c := dial(t, tr)
 		list := letters(2, "a@to.test")
 		list[1].Recall = func() { close(come) }
