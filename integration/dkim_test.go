@@ -30,6 +30,9 @@ dns: {servers: [%[2]q]}
 routes:
   - {name: data, when: recipient.domain == "data.test", hosts: [%[3]q]}
   - {name: bdat, hosts: [%[4]q]}
+rules:
+  - {name: forged, at: data, when: dmarc.result == "fail", reject: "550 5.7.26 not from whom it says"}
+  - {name: ours, at: data, when: sender.domain == "agency.test", sign_with: [example.com]}
 retry: {first: 1s, max: 5s}
 admin: {socket: %[5]q}
 `
@@ -174,6 +177,12 @@ func TestDKIMGateway(t *testing.T) {
 	if n := g.verified(t, ctx, got); n != 2 {
 		t.Errorf("%d signatures verify by BDAT, want 2:\n%s", n, got)
 	}
+	// A rule may choose the key of another domain than the author's.
+	post("bob@agency.test", "From: bob@agency.test\r\n\r\nText.\r\n", "b@bdat.test")
+	g.bdat.WaitMessages(2)
+	if n := g.verified(t, ctx, g.bdat.Messages()[1].Body); n != 2 {
+		t.Errorf("%d signatures by the rule's keys verify, want 2:\n%s", n, g.bdat.Messages()[1].Body)
+	}
 	if n := g.verified(t, ctx, bytes.Replace(got, []byte("spaced"), []byte("Spaced"), 1)); n != 0 {
 		t.Errorf("%d signatures verify though a byte was changed", n)
 	}
@@ -214,6 +223,10 @@ func TestVerifiesWhatComesIn(t *testing.T) {
 	}
 	g.data.WaitMessages(1)
 	signed := g.data.Messages()[0].Body
+	// Rules see what was found.
+	if err := smtp.SendMail(g.AddrOf("outside"), nil, "eve@evil.test", []string{"b@data.test"}, []byte(oddLines())); err == nil || !strings.Contains(err.Error(), "5.7.26") {
+		t.Errorf("a forged message: %v", err)
+	}
 	forged := append([]byte("Authentication-Results: relay.test; dmarc=pass header.from=example.com\r\n"), signed...)
 	for i, test := range []struct {
 		from, want string
