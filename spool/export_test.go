@@ -36,3 +36,6 @@ func (s *Spool) TendHistory() {
 	s.forgotten.mu.Unlock()
 	s.tendHistory()
 }
+
+// Erase removes a record, as a fault of ours or the disk's would.
+func (s *Spool) Erase(key []byte) error { return s.db.Delete(key, pebble.Sync) }
