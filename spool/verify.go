@@ -55,8 +55,8 @@ type verifier struct {
 	found    *Verified
 	// bodies are those that have a name of their own.
 	bodies map[relay.ID]bool
-	// last is the body whose chunk was looked at last.
-	last relay.ID
+	// last is the body whose owner was looked for last; nil before the first.
+	last *relay.ID
 }
 
 func (v *verifier) fault(format string, args ...any) {
@@ -248,10 +248,10 @@ func (v *verifier) chunk(p pair) error {
 		v.fault("body with the malformed key %x", p.key)
 		return nil
 	}
-	if body == v.last || v.bodies[body] {
+	if v.bodies[body] || v.last != nil && *v.last == body {
 		return nil
 	}
-	v.last = body
+	v.last = &body
 	for _, key := range [][]byte{messageKey(body), append([]byte{spaceQuarantine}, messageKey(body)...)} {
 		owner, err := v.has(key)
 		if err != nil || owner != nil {
