@@ -57,7 +57,7 @@ func (c *chunks) Read(p []byte) (int, error) {
 		}
 		if !c.s.nextChunk(c) {
 			c.s.failed = errAborted
-			return 0, errAborted
+			return 0, replyAborted.Because(errAborted)
 		}
 	}
 	n, err := c.s.in.Read(p[:min(int64(len(p)), c.left)])

@@ -41,6 +41,7 @@ var reasons = []struct {
 	}, "C: MAIL FROM:<a@example.com>\nS: 550 5.7.1 No"},
 	{relay.ReasonHops, nil, upToRecipient + "C: DATA\nS: 354 End data with <CR><LF>.<CR><LF>\n" + strings.Repeat("C: Received: x\n", 50) + "C: .\nS: 554 5.4.6 Too many hops, this message is looping"},
 	{relay.ReasonContent, nil, upToRecipient + "C: BDAT 4 LAST\nC: \x00x\nS: 550 5.6.0 Message contains a NUL character"},
+	{relay.ReasonAborted, nil, upToRecipient + "C: BDAT 3\nC: x\nS: 250 2.0.0 Ok, more\nC: RSET\nS: 250 2.0.0 Ok"},
 	{relay.ReasonLocal, func(h *house) { h.spool.onCommit = func() error { return errDisk } }, upToRecipient + "C: BDAT 2 LAST\nC:\nS: " + localError},
 	{relay.ReasonStorage, func(h *house) { h.spool.onAdmit = func() error { return relay.StorageFull(errDisk) } },
 		"C: MAIL FROM:<a@example.com>\nS: 452 4.3.1 Insufficient system storage, try again later"},
@@ -74,5 +75,25 @@ func TestReasons(t *testing.T) {
 				t.Errorf("refused for %q, want %q: %v", got, test.want, refused)
 			}
 		})
+	}
+}
+
+// TestReasonCutOff: a client that goes away inside a message is no fault of ours.
+func TestReasonCutOff(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t).open().run()
+	c := h.data()
+	c.send("Subject: x\r\n\r\nhalf")
+	c.conn.Close()
+	h.stop()
+	if err := <-h.ended; err != nil {
+		t.Fatal(err)
+	}
+	refused := h.observer.AllRefused()
+	if len(refused) != 1 || refused[0].Reason != relay.ReasonAborted || refused[0].Stage != "data" {
+		t.Errorf("refused %v, want one for %s", refused, relay.ReasonAborted)
+	}
+	if n := len(h.spool.all()); n != 0 {
+		t.Errorf("%d messages, want none", n)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"postrider/relay"
 )
 
 const (
@@ -256,11 +258,17 @@ func (w *wire) linger() {
 	}
 }
 
-// unexpected makes the end of the connection inside a message an error like others: io.EOF
-// would pass for the end of the message.
+// unexpected makes an error of reading the content the client's: it went away. io.EOF would
+// pass for the end of the message.
 func unexpected(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
+	if err == nil {
+		return nil
 	}
-	return err
+	if _, told := errors.AsType[*relay.Reply](err); told {
+		return err
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return replyAborted.Because(err)
 }

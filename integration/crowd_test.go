@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -128,7 +129,13 @@ func TestSlowLoris(t *testing.T) {
 	ctx := within(t, 2*time.Minute)
 	sink := newSink(t, ctx, "127.0.0.1:0")
 	relay := crowded(t, ctx, sink.Addr(), "4s")
-	guests := invite(t, relay.Addr(), scaled(100, 1000))
+	sessions, slow := fmt.Sprint(scaled(20, 100)), scaled(100, 1000)
+	alone, first := runLoad(t, ctx, relay.Addr(), scaled(400, 4000), "--sessions", sessions)
+	before, err := relay.RSS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	guests := invite(t, relay.Addr(), slow)
 	var crowd sync.WaitGroup
 	for i, g := range guests {
 		crowd.Go(func() {
@@ -137,8 +144,23 @@ func TestSlowLoris(t *testing.T) {
 			}
 		})
 	}
-	_, ids := runLoad(t, ctx, relay.Addr(), scaled(400, 4000), "--sessions", fmt.Sprint(scaled(20, 100)))
+	among, second := runLoad(t, ctx, relay.Addr(), scaled(400, 4000), "--sessions", sessions)
+	after, err := relay.RSS()
+	if err != nil {
+		t.Fatal(err)
+	}
 	crowd.Wait()
+	each := (after - before) / int64(slow)
+	t.Logf("%d slow clients: %d KiB each, %d MiB in all; %s sessions at work: p99 %.1f ms alone, %.1f ms among them",
+		slow, each>>10, after>>20, sessions, alone.Latency["p99"], among.Latency["p99"])
+	// What the load beside them takes is in it, so that only many say something.
+	if !integration.Racing() && slow >= 1000 && each > 128<<10 {
+		t.Errorf("a slow client costs %d bytes, want 128 KiB at most", each)
+	}
+	if slowest := among.Latency["p99"]; slowest > 20*alone.Latency["p99"]+1000 {
+		t.Errorf("p99 is %.0f ms among slow clients, %.0f ms without", slowest, alone.Latency["p99"])
+	}
+	ids := slices.Concat(first, second)
 	awaitAll(t, ctx, sink, ids)
 	checkOnce(t, sink, ids)
 }

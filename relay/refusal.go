@@ -49,6 +49,8 @@ const (
 	// ReasonHops is a message that loops, ReasonContent one that is malformed.
 	ReasonHops    Reason = "hops"
 	ReasonContent Reason = "content"
+	// ReasonAborted is a client that went away, or gave up, inside a message.
+	ReasonAborted Reason = "aborted"
 	// ReasonProtocol is a client that breaks the rules of the protocol.
 	ReasonProtocol Reason = "protocol"
 	// ReasonStorage is a disk without room, ReasonLocal another fault of ours.
@@ -64,7 +66,7 @@ func Reasons() []Reason {
 		ReasonConnections, ReasonConnectionsPerClient, ReasonConnectionsPerUser, ReasonMessagesPerConnection,
 		ReasonRatePerClient, ReasonRatePerUser, ReasonRatePerSender, ReasonRate, ReasonRecipients, ReasonSize,
 		ReasonErrors, ReasonCommandLength, ReasonIdle, ReasonAuthFailures, ReasonCredentials, ReasonAuth,
-		ReasonSender, ReasonTLS, ReasonAccess, ReasonRoute, ReasonPolicy, ReasonHops, ReasonContent,
+		ReasonSender, ReasonTLS, ReasonAccess, ReasonRoute, ReasonPolicy, ReasonHops, ReasonContent, ReasonAborted,
 		ReasonProtocol, ReasonStorage, ReasonLocal, ReasonShutdown,
 	}
 }

@@ -33,7 +33,7 @@ func (o logObserver) Accepted(e relay.Accepted) {
 // Refused logs a refusal; one that is our own fault as an error.
 func (o logObserver) Refused(e relay.Refused) {
 	line := o.log.Info()
-	if e.Reply.Err != nil && e.Reply.Temporary() {
+	if e.Reason == relay.ReasonLocal || e.Reason == relay.ReasonStorage {
 		line = o.log.Error()
 	}
 	if e.Login != "" {
