@@ -37,6 +37,8 @@ type Refused struct {
 	Reply     *Reply
 	// Reason is the reply's, or ReasonPolicy where it has none: see Refuse.
 	Reason Reason
+	// Trace is what rules had said by then.
+	Trace []Verdict
 }
 
 // Status is what became of a recipient.

@@ -95,9 +95,9 @@ func (t *Transaction) rcpt(ctx context.Context, rcpt Recipient) *Reply {
 // its name. Where reading the content fails, the reply's cause wraps that error.
 func (t *Transaction) Data(ctx context.Context, r io.Reader) (ID, *Reply) {
 	id, reply := t.data(ctx, r)
-	sender := t.message.Envelope.Sender
+	t.refuse("data", t.message.Envelope.Sender, Address{}, reply)
 	t.Reset()
-	return id, t.refuse("data", sender, Address{}, reply)
+	return id, reply
 }
 
 // data is the spine of accepting mail: one step a line, and the 250 only after the commit.
@@ -139,10 +139,15 @@ func (t *Transaction) screen(ctx context.Context, m *Message) *Reply {
 	ruling := t.r.o.Policy.Data(ctx, m)
 	t.record(m, ruling.Trace)
 	if ruling.Reply != nil {
+		t.message.Trace = m.Trace
 		return ruling.Reply
 	}
 	return t.amend(m, ruling.Edits)
 }
+
+// Trace is what rules have said so far about the message that is being accepted, or that was
+// refused at MAIL.
+func (t *Transaction) Trace() []Verdict { return t.message.Trace }
 
 // Reset forgets the message begun, if any.
 func (t *Transaction) Reset() {
@@ -152,7 +157,7 @@ func (t *Transaction) Reset() {
 // refuse tells the observer of a refusal on its way out.
 func (t *Transaction) refuse(stage string, from, to Address, reply *Reply) *Reply {
 	if reply != nil {
-		Refuse(t.r.o.Observer, Refused{Origin: t.origin, Stage: stage, Sender: from, Recipient: to, Reply: reply})
+		Refuse(t.r.o.Observer, Refused{Origin: t.origin, Stage: stage, Sender: from, Recipient: to, Reply: reply, Trace: t.message.Trace})
 	}
 	return reply
 }

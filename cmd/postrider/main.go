@@ -58,6 +58,7 @@ Nothing is lost if you kill -9 the relay meanwhile and start it again.`,
 	root.AddCommand(
 		newServeCommand(),
 		newCheckCommand(),
+		newExplainCommand(),
 		newUserCommand(),
 		newQueueCommand(),
 		newDestCommand(),
