@@ -47,12 +47,13 @@ func TestSocketOnly(t *testing.T) {
 
 // serving is an admin server over a spool with some mail and a scheduler that does not run.
 type serving struct {
-	spool  relay.Spool
-	client *admin.Client
-	events *admin.Events
-	socket string
-	addr   string
-	ids    []relay.ID
+	spool   relay.Spool
+	client  *admin.Client
+	events  *admin.Events
+	metrics *admin.Metrics
+	socket  string
+	addr    string
+	ids     []relay.ID
 }
 
 func serve(t *testing.T, messages int) *serving {
@@ -79,9 +80,9 @@ func serveWith(t *testing.T, messages int, set func(*admin.Options)) *serving {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.events = admin.NewEvents(time.Now)
+	s.events, s.metrics = admin.NewEvents(time.Now), admin.NewMetrics("v", time.Now)
 	o := admin.Options{
-		Socket: s.socket, HTTP: "127.0.0.1:0", Spool: s.spool, Scheduler: scheduler, Operator: operator, Now: time.Now, Events: s.events,
+		Socket: s.socket, HTTP: "127.0.0.1:0", Spool: s.spool, Scheduler: scheduler, Operator: operator, Now: time.Now, Events: s.events, Metrics: s.metrics,
 	}
 	set(&o)
 	server, err := admin.New(o)
