@@ -2,6 +2,7 @@ package relay
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 )
@@ -198,6 +199,26 @@ func (t *Transaction) thrownAway(m *Message) []Outcome {
 		}
 	}
 	return outcomes
+}
+
+// remember has the history keep what was thrown away. Should that fail, mail is not stopped.
+func (t *Transaction) remember(ctx context.Context, m *Message, gone []Outcome) {
+	h := t.r.o.History
+	if h == nil {
+		return
+	}
+	e := Event{At: t.r.o.Now(), What: Discarded.String(), Reply: replyDiscarded}
+	for _, o := range gone {
+		i := slices.IndexFunc(m.Envelope.Recipients, func(r Recipient) bool { return r.Address == o.Recipient.Address })
+		if i >= 0 {
+			e.Recipients = append(e.Recipients, i)
+		} else {
+			e.Removed = append(e.Removed, o.Recipient.Address.String())
+		}
+	}
+	if err := h.Record(context.WithoutCancel(ctx), m, e); err != nil {
+		t.r.o.Observer.Faulted(Fault{Doing: "remember what was thrown away", Message: m.ID, Err: err})
+	}
 }
 
 // replyDiscarded stands with the outcome of what the configuration throws away.

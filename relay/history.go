@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,8 +12,8 @@ import (
 // Spool.Settle, in the same batch as what it tells of. All methods are safe for use by several
 // goroutines.
 type History interface {
-	// Record keeps events of a message that is not in the queue, such as one that was thrown
-	// away as it arrived. It need not be durable when it returns.
+	// Record keeps events that come with no settlement: what was thrown away of a message as it
+	// arrived, whether or not some of it is in the queue. It is called once for a message. It need not be durable when it returns.
 	Record(ctx context.Context, m *Message, events ...Event) error
 	// Life returns what is known of a message, in the queue or not; ErrNotFound when that is
 	// nothing, or no more.
@@ -68,8 +69,10 @@ type Event struct {
 	What string
 	// Recipients are indices into the message's.
 	Recipients []int
-	Reply      Reply
-	Host       string
+	// Removed are recipients that rules took away before the message had them.
+	Removed []string
+	Reply   Reply
+	Host    string
 	// Attempts counts those so far.
 	Attempts int
 	// Connect and Transmit are where the time of the attempt went.
@@ -165,8 +168,9 @@ func signatures(m *Message) []string {
 	return keys
 }
 
-// Matches says whether the facts are those that are sought.
-func (q *Query) Matches(f *Facts) bool {
+// Matches says whether the message is one that is sought.
+func (q *Query) Matches(l *Life) bool {
+	f := &l.Facts
 	if q.MessageID != "" && NormalMessageID(q.MessageID) != f.MessageID ||
 		q.Sender != "" && !strings.EqualFold(q.Sender, f.Sender) ||
 		!q.Since.IsZero() && f.Received.Before(q.Since) || !q.Until.IsZero() && !f.Received.Before(q.Until) {
@@ -175,10 +179,7 @@ func (q *Query) Matches(f *Facts) bool {
 	if q.Recipient == "" {
 		return true
 	}
-	for _, r := range f.Recipients {
-		if strings.EqualFold(q.Recipient, r) {
-			return true
-		}
-	}
-	return false
+	sought := func(r string) bool { return strings.EqualFold(q.Recipient, r) }
+	return slices.ContainsFunc(f.Recipients, sought) ||
+		slices.ContainsFunc(l.Events, func(e Event) bool { return slices.ContainsFunc(e.Removed, sought) })
 }

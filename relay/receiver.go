@@ -27,6 +27,8 @@ type ReceiverOptions struct {
 	Signers []Signer
 	// Scheduler is woken for what has been accepted; nil leaves everything in the spool.
 	Scheduler *Scheduler
+	// History is told of what is thrown away as it arrives; nil keeps nothing of that.
+	History History
 
 	// MessageSize is the largest message, in bytes.
 	MessageSize int64

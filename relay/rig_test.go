@@ -22,6 +22,7 @@ type rig struct {
 	transport *relaytest.Transport
 	policy    *relaytest.Policy
 	observer  *relaytest.Observer
+	history   relay.History
 	options   relay.SchedulerOptions
 
 	receiver  *relay.Receiver
@@ -90,7 +91,7 @@ func (r *rig) receive(t *testing.T) {
 	var err error
 	r.receiver, err = relay.NewReceiver(relay.ReceiverOptions{
 		Hostname: "relay.test", Spool: r.spool, Policy: r.policy, Observer: r.observer,
-		Scheduler: r.scheduler, IDs: r.ids, Now: time.Now,
+		History: r.history, Scheduler: r.scheduler, IDs: r.ids, Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

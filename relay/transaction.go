@@ -244,6 +244,7 @@ func (t *Transaction) commit(ctx context.Context, draft Draft, m *Message, ds []
 	}
 	t.r.o.Observer.Accepted(accepted)
 	if gone := t.thrownAway(m); len(gone) > 0 {
+		t.remember(ctx, m, gone)
 		t.r.o.Observer.Attempted(Attempted{Delivery: Delivery{DeliveryID: DeliveryID{Message: m.ID}}, Message: m, Outcomes: gone})
 	}
 	if scheduler != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -59,7 +60,7 @@ func indexPrefix(d uint32, property byte, text string) []byte {
 }
 
 // addIndex makes a message findable.
-func (s *Spool) addIndex(b *pebble.Batch, m *relay.Message) error {
+func (s *Spool) addIndex(b *pebble.Batch, m *relay.Message, events ...relay.Event) error {
 	if !s.o.History.on() {
 		return nil
 	}
@@ -70,6 +71,11 @@ func (s *Spool) addIndex(b *pebble.Batch, m *relay.Message) error {
 	err := add(indexSender, m.Envelope.Sender.String())
 	for _, r := range m.Envelope.Recipients {
 		err = errors.Join(err, add(indexRecipient, r.Address.String()))
+	}
+	for _, e := range events {
+		for _, removed := range e.Removed {
+			err = errors.Join(err, add(indexRecipient, removed))
+		}
 	}
 	if id := relay.NormalMessageID(m.Field("Message-ID")); id != "" {
 		err = errors.Join(err, add(indexMessageID, id))
@@ -101,7 +107,8 @@ func (s *Spool) addFacts(b *pebble.Batch, m *relay.Message, events []relay.Event
 	return b.Set(factsKey(m.ID), record, nil)
 }
 
-// Record keeps events of a message that is not in the queue.
+// Record keeps events that come with no settlement. The facts are written again when the
+// message leaves the queue, if it is there.
 func (s *Spool) Record(ctx context.Context, m *relay.Message, events ...relay.Event) error {
 	if !s.o.History.on() {
 		return nil
@@ -111,7 +118,9 @@ func (s *Spool) Record(ctx context.Context, m *relay.Message, events ...relay.Ev
 	}
 	defer s.leave()
 	b := s.db.NewBatch()
-	if err := errors.Join(s.addIndex(b, m), s.addFacts(b, m, events)); err != nil {
+	// No part of a message in the queue has that number.
+	p := place{id: relay.DeliveryID{Message: m.ID, Part: math.MaxUint32}}
+	if err := errors.Join(s.addIndex(b, m, events...), s.addFacts(b, m, nil), s.addEvents(b, p, events)); err != nil {
 		return errors.Join(err, b.Close())
 	}
 	if _, err := s.applyUnless(ctx, s.disk.filled(), b, pebble.NoSync, func(error) {}); err != nil {

@@ -161,12 +161,14 @@ func TestRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	m, _ := newMail().message(1, 10)
-	events := []relay.Event{{At: time.Unix(3, 0).UTC(), What: "discarded", Recipients: []int{0}}}
+	events := []relay.Event{{At: time.Unix(3, 0).UTC(), What: "discarded", Recipients: []int{0}, Removed: []string{"gone@example.net"}}}
 	if err := s.Record(t.Context(), m, events...); err != nil {
 		t.Fatal(err)
 	}
-	if got := found(t, s, relay.Query{Recipient: "0@example.net"}); !slices.Equal(got, []relay.ID{m.ID}) {
-		t.Errorf("found %v, want %v", got, m.ID)
+	for _, rcpt := range []string{"0@example.net", "Gone@example.net"} {
+		if got := found(t, s, relay.Query{Recipient: rcpt}); !slices.Equal(got, []relay.ID{m.ID}) {
+			t.Errorf("found %v by %s, want %v", got, rcpt, m.ID)
+		}
 	}
 	m.Received = m.Received.UTC()
 	wantLife(t, s, &relay.Life{Facts: relay.FactsOf(m), Events: events})

@@ -87,7 +87,7 @@ func (s *Spool) findOn(ctx context.Context, q *relay.Query, prefix []byte, yield
 			if err != nil {
 				return false, err
 			}
-			if q.Matches(&l.Facts) && !yield(l, nil) {
+			if q.Matches(l) && !yield(l, nil) {
 				return false, nil
 			}
 		}

@@ -24,19 +24,20 @@ type factsRecord struct {
 }
 
 type eventRecord struct {
-	At         int64  `cbor:"1,keyasint,omitempty"`
-	What       string `cbor:"2,keyasint,omitempty"`
-	Recipients []int  `cbor:"3,keyasint,omitempty"`
-	Code       int    `cbor:"4,keyasint,omitempty"`
-	Enhanced   []int  `cbor:"5,keyasint,omitempty"`
-	Text       string `cbor:"6,keyasint,omitempty"`
-	Class      string `cbor:"7,keyasint,omitempty"`
-	Host       string `cbor:"8,keyasint,omitempty"`
-	Attempts   int    `cbor:"9,keyasint,omitempty"`
-	Connect    int64  `cbor:"10,keyasint,omitempty"`
-	Transmit   int64  `cbor:"11,keyasint,omitempty"`
-	Author     string `cbor:"12,keyasint,omitempty"`
-	Reason     string `cbor:"13,keyasint,omitempty"`
+	At         int64    `cbor:"1,keyasint,omitempty"`
+	What       string   `cbor:"2,keyasint,omitempty"`
+	Recipients []int    `cbor:"3,keyasint,omitempty"`
+	Code       int      `cbor:"4,keyasint,omitempty"`
+	Enhanced   []int    `cbor:"5,keyasint,omitempty"`
+	Text       string   `cbor:"6,keyasint,omitempty"`
+	Class      string   `cbor:"7,keyasint,omitempty"`
+	Host       string   `cbor:"8,keyasint,omitempty"`
+	Attempts   int      `cbor:"9,keyasint,omitempty"`
+	Connect    int64    `cbor:"10,keyasint,omitempty"`
+	Transmit   int64    `cbor:"11,keyasint,omitempty"`
+	Author     string   `cbor:"12,keyasint,omitempty"`
+	Reason     string   `cbor:"13,keyasint,omitempty"`
+	Removed    []string `cbor:"14,keyasint,omitempty"`
 }
 
 // historyText bounds the texts that others wrote and we remember, in bytes.
@@ -82,7 +83,7 @@ func eventRecords(events []relay.Event) []eventRecord {
 		rs[i] = eventRecord{
 			At: nanos(e.At), What: e.What, Recipients: e.Recipients, Code: e.Reply.Code, Text: cut(e.Reply.Text),
 			Class: e.Reply.Class.String(), Host: e.Host, Attempts: e.Attempts,
-			Connect: int64(e.Connect), Transmit: int64(e.Transmit), Author: e.Author, Reason: cut(e.Reason),
+			Connect: int64(e.Connect), Transmit: int64(e.Transmit), Author: e.Author, Reason: cut(e.Reason), Removed: e.Removed,
 		}
 		if e.Reply.Enhanced != (relay.EnhancedCode{}) {
 			rs[i].Enhanced = e.Reply.Enhanced[:]
@@ -105,7 +106,7 @@ func eventsOf(rs []eventRecord) []relay.Event {
 		events[i] = relay.Event{
 			At: fromNanos(r.At), What: r.What, Recipients: r.Recipients, Reply: relay.Reply{Code: r.Code, Text: r.Text},
 			Host: r.Host, Attempts: r.Attempts, Connect: time.Duration(r.Connect), Transmit: time.Duration(r.Transmit),
-			Author: r.Author, Reason: r.Reason,
+			Author: r.Author, Reason: r.Reason, Removed: r.Removed,
 		}
 		copy(events[i].Reply.Enhanced[:], r.Enhanced)
 		// A class that a newer program knows and this one does not is none.

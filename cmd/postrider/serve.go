@@ -138,6 +138,7 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	}
 	r := config.Receiver
 	r.Spool, r.Policy, r.Observer, r.Signers = d.spool, rules, observer, signers
+	r.History = d.spool
 	r.Scheduler, r.IDs, r.Now = d.scheduler, ids, time.Now
 	receiver, err := relay.NewReceiver(r)
 	if err != nil {
