@@ -24,10 +24,24 @@ func (o logObserver) Accepted(e relay.Accepted) {
 	if m.Origin.Client.IsValid() {
 		line.Stringer("client", m.Origin.Client)
 	}
+	if rules := matched(m.Trace); len(rules) > 0 {
+		line.Strs("rules", rules)
+	}
 	if e.Unsigned != nil {
 		line.AnErr("unsigned", e.Unsigned)
 	}
 	line.Msg("accepted")
+}
+
+// matched are the rules that did something, or would have.
+func matched(trace []relay.Verdict) []string {
+	var rules []string
+	for _, v := range trace {
+		if v.Said != "" {
+			rules = append(rules, v.Rule+": "+v.Said)
+		}
+	}
+	return rules
 }
 
 // Refused logs a refusal; one that is our own fault as an error.

@@ -112,6 +112,11 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	}
 	d.closers = append(d.closers, d.spool.Close)
 
+	config.Policy.Fault = observer.Faulted
+	config.Policy.Queue = func(to relay.Destination) relay.BinStatus {
+		st, _ := d.scheduler.StatusOf(to)
+		return st
+	}
 	rules, err := policy.New(config.Policy)
 	if err != nil {
 		return d, err
