@@ -6,6 +6,13 @@
 // own a few milliseconds later, makes durable: losing it repeats a delivery, while losing
 // an accepted message would lose mail. Claims live in memory only.
 //
+// # What was
+//
+// What became of a message is written in the batch that makes it so, and costs no sync. It is
+// found by its id, or by its sender, a recipient or its Message-ID through hashes that are kept by
+// day, and dropped by ranges when it is too old or too much (HistoryOptions). A search that
+// finds nothing costs a seek for each day.
+//
 // # What a full disk does
 //
 // New mail is refused while there is room left (Options.MinFree), so that deliveries go

@@ -80,3 +80,34 @@ func unhex(t *testing.T, text string) []byte {
 	}
 	return b
 }
+
+// The history of before an upgrade is read after it.
+const (
+	goldenFacts  = "02ad011b000000012a05f2060261730381617204616d05616a060907616c08693139322e302e322e310961750a8161740b81a301617202646461746104626e6f0c81616b0d81ae011b000000012a05f2060267626f756e63656403820019012c04190226058305010106626e6f07647573657208626d7809020a070b080c61610d61720e816178"
+	goldenEvents = "0281ae011b000000012a05f2060267626f756e63656403820019012c04190226058305010106626e6f07647573657208626d7809020a070b080c61610d61720e816178"
+)
+
+func TestGoldenHistory(t *testing.T) {
+	t.Parallel()
+	c := testCodec(t)
+	events := []relay.Event{{
+		At: time.Unix(5, 6).UTC(), What: "bounced", Recipients: []int{0, 300}, Removed: []string{"x"}, Host: "mx", Attempts: 2,
+		Reply:   relay.Reply{Code: 550, Enhanced: relay.EnhancedCode{5, 1, 1}, Text: "no", Class: relay.ClassUser},
+		Connect: 7, Transmit: 8, Author: "a", Reason: "r",
+	}}
+	facts := relay.Facts{
+		ID: relay.ID{1}, Received: time.Unix(5, 6).UTC(), Sender: "s", Recipients: []string{"r"}, MessageID: "m", Subject: "j",
+		Size: 9, Listener: "l", Client: "192.0.2.1", User: "u", Tags: []string{"t"},
+		Trace: []relay.Verdict{{Rule: "r", Stage: "data", Said: "no"}}, Signatures: []string{"k"},
+	}
+	gotFacts, gotEnd, err := c.decodeFacts(facts.ID, unhex(t, goldenFacts))
+	if err != nil || !reflect.DeepEqual(gotFacts, facts) || !reflect.DeepEqual(gotEnd, events) {
+		now, _ := c.encodeFacts(facts, events)
+		t.Errorf("facts: got %+v, %+v, %v\nwritten now: %x", gotFacts, gotEnd, err, now)
+	}
+	gotEvents, err := c.decodeEvents(unhex(t, goldenEvents))
+	if err != nil || !reflect.DeepEqual(gotEvents, events) {
+		now, _ := c.encodeEvents(events)
+		t.Errorf("events: got %+v, %v\nwritten now: %x", gotEvents, err, now)
+	}
+}
