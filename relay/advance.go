@@ -7,7 +7,7 @@ import "time"
 // the spool are loaded, a destination with deliveries in memory is resolved, a resolved one
 // is served by its pool.
 func (s *Scheduler) advance(b *bin) {
-	if !s.running || s.stopped {
+	if !s.running || s.stopped || b.closed {
 		return
 	}
 	now := s.o.Now()
@@ -76,12 +76,16 @@ func (s *Scheduler) bin(to Destination) *bin {
 		b = newBin(to, s.limits)
 		b.paused = s.pauses.of(to)
 		s.bins[to] = b
+		s.rover.unshelve(b)
 	}
 	return b
 }
 
 // remove forgets a bin that is over, and its pool if it was the last.
 func (s *Scheduler) remove(b *bin) {
+	if b.closed {
+		return
+	}
 	s.binAlarms.set(b.alarm, time.Time{})
 	delete(s.bins, b.to)
 	b.close()
@@ -124,8 +128,13 @@ func (s *Scheduler) note(ds ...Delivery) {
 		if d.Held != "" {
 			continue
 		}
-		b := s.bin(d.To)
-		b.note(d.Flow, d.Due)
-		s.advance(b)
+		switch s.admit(d.To, d.Flow, d.Due, false) {
+		case admitted:
+			b := s.bin(d.To)
+			b.note(d.Flow, d.Due)
+			s.advance(b)
+		case crowded:
+			s.rover.missed = true
+		}
 	}
 }

@@ -37,6 +37,8 @@ type bin struct {
 	most   int
 	// slowed is until when the meters hold the bin up.
 	slowed time.Time
+	// closed says that the bin is no more: another may have its place.
+	closed bool
 	// refilling and resolving say that a goroutine does so.
 	refilling, resolving bool
 }
@@ -80,14 +82,17 @@ func newBin(to Destination, limits *limiter) *bin {
 	b := &bin{to: to, flows: make(map[Flow]*flow), limits: limits}
 	b.alarm = newAlarm(b)
 	b.meters, b.most = limits.ofDestination(to)
+	limits.known += binSize + int64(len(to.Route)+len(to.Domain))
 	return b
 }
 
 // close lets go of what the bin holds on to.
 func (b *bin) close() {
+	b.closed = true
 	b.limits.drop(b.meters)
+	b.limits.known -= binSize + int64(len(b.to.Route)+len(b.to.Domain))
 	for _, f := range b.flows {
-		b.limits.drop(f.meters)
+		b.dropFlow(f)
 	}
 }
 
@@ -99,6 +104,7 @@ func (b *bin) flow(name Flow) *flow {
 		f.hunger, f.slow, f.place = newAlarm(f), newAlarm(f), newEntrant(f)
 		f.meters, f.weight = b.limits.ofFlow(name.Name())
 		b.flows[name] = f
+		b.limits.known += flowSize + int64(len(name))
 	}
 	return f
 }
@@ -163,6 +169,7 @@ func (b *bin) forget() {
 func (b *bin) dropFlow(f *flow) {
 	b.slow.set(f.slow, time.Time{})
 	b.limits.drop(f.meters)
+	b.limits.known -= flowSize + int64(len(f.name))
 	delete(b.flows, f.name)
 }
 

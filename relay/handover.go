@@ -16,6 +16,9 @@ func (s *Scheduler) reserve(m *Message, ds []Delivery) {
 		if d.Held != "" {
 			continue
 		}
+		if s.admit(d.To, d.Flow, now, true) != admitted {
+			continue
+		}
 		b := s.bin(d.To)
 		f := b.flow(d.Flow)
 		behind := f.refilling || !f.next.IsZero() && !f.next.After(now)
@@ -43,11 +46,14 @@ func (s *Scheduler) cancel(ds []Delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range ds {
-		b := s.bin(d.To)
+		b := s.bins[d.To]
+		if b == nil {
+			continue // it was not to be known
+		}
 		if d.Claimed {
 			b.review(s.unreserve(b, d))
-		} else {
-			b.review(b.flow(d.Flow))
+		} else if f := b.flows[d.Flow]; f != nil {
+			b.review(f)
 		}
 		s.advance(b)
 	}
@@ -58,13 +64,17 @@ func (s *Scheduler) accept(ds []Delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, d := range ds {
-		b := s.bin(d.To)
 		switch {
 		case d.Claimed:
+			b := s.bin(d.To)
 			s.push(b, s.unreserve(b, d), d)
+			s.advance(b)
 		case d.Held == "":
-			b.note(d.Flow, d.Due)
+			s.note(d)
+		default:
+			if b := s.bins[d.To]; b != nil {
+				s.advance(b)
+			}
 		}
-		s.advance(b)
 	}
 }

@@ -41,6 +41,7 @@ func (s *Scheduler) setPauses(list []Pause) {
 		case b.paused != nil && was == nil:
 			s.unload(b)
 		case b.paused == nil && was != nil:
+			s.rover.missed = true // some of what was paused may have been left out
 			s.advance(b)
 		}
 	}

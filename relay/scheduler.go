@@ -18,6 +18,7 @@ const (
 	DefaultRetryShare            = 0.75
 	defaultMemory                = 32 << 20
 	defaultBinMemory             = 1 << 20
+	defaultKnownMemory           = 40 << 20
 	// settleGrace is how long after the end of the last attempt a stop waits for a spool
 	// that cannot write, such as one with a full disk.
 	settleGrace = 5 * time.Second
@@ -60,6 +61,9 @@ type SchedulerOptions struct {
 	Notes Notes
 	// Limits bound what goes out and how fast.
 	Limits Limits
+	// KnownMemory bounds what is known in memory of destinations and senders with mail waiting, in
+	// bytes.
+	KnownMemory int64
 	// Memory bounds the deliveries held in memory, in bytes, in all and per bin.
 	Memory, BinMemory int64
 
@@ -77,6 +81,7 @@ type Scheduler struct {
 	mu          sync.Mutex
 	limits      *limiter
 	lessons     lessons
+	rover       rover
 	bins        map[Destination]*bin
 	pools       map[string]*pool
 	pauses      pauses
@@ -119,9 +124,10 @@ func NewScheduler(o SchedulerOptions) (*Scheduler, error) {
 	o.Grace = cmp.Or(o.Grace, DefaultGrace)
 	o.RetryShare = cmp.Or(o.RetryShare, DefaultRetryShare)
 	o.Memory = cmp.Or(o.Memory, defaultMemory)
+	o.KnownMemory = cmp.Or(o.KnownMemory, defaultKnownMemory)
 	o.BinMemory = cmp.Or(o.BinMemory, defaultBinMemory)
 	s := &Scheduler{
-		o: o, limits: newLimiter(o.Limits, o.Now), lessons: lessons{all: make(map[string]lesson), dirty: make(map[string]struct{})},
+		o: o, limits: newLimiter(o.Limits, o.Now), rover: rover{shelved: make(map[Destination]gate)}, lessons: lessons{all: make(map[string]lesson), dirty: make(map[string]struct{})},
 		bins: make(map[Destination]*bin), pools: make(map[string]*pool),
 		underway: make(map[DeliveryID]Underway), blocked: make(map[*pool]struct{}), resting: make(map[*pool]struct{}), poke: make(chan struct{}, 1),
 	}
@@ -146,10 +152,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	s.goroutines.Go(func() { s.keepTime(ctx) })
 	s.goroutines.Go(func() { s.sweep(ctx) })
 	s.goroutines.Go(func() { s.remember(ctx) })
-	err := s.load(ctx)
-	if err == nil {
-		<-ctx.Done()
-	}
+	err := s.rove(ctx)
 	s.stop()
 	defer time.AfterFunc(s.o.Grace, cancel).Stop()
 	defer time.AfterFunc(s.o.Grace+settleGrace, abandon).Stop()
@@ -173,25 +176,6 @@ func (s *Scheduler) start() {
 	for _, b := range s.bins {
 		s.advance(b)
 	}
-}
-
-// load learns from the spool which bins and flows there are. That costs time in the number
-// of bins, not of messages; deliveries go on meanwhile.
-func (s *Scheduler) load(ctx context.Context) error {
-	for head, err := range s.o.Spool.Bins(ctx, BinHead{}) {
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		s.mu.Lock()
-		b := s.bin(head.To)
-		b.note(head.Flow, head.Due)
-		s.advance(b)
-		s.mu.Unlock()
-	}
-	return nil
 }
 
 // stop lets nothing new begin.
