@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -47,6 +48,7 @@ func newDestChangeCommand(d destChange) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			change.Author = cmp.Or(change.Author, author())
 			changed, err := client.ChangeDestination(cmd.Context(), d.word, args[0], change)
 			if err != nil {
 				return err
@@ -65,7 +67,7 @@ func newDestChangeCommand(d destChange) *cobra.Command {
 	}
 	flags.add(cmd)
 	cmd.Flags().StringVar(&change.Reason, "reason", "", "why, for the journal and for others who wonder")
-	cmd.Flags().StringVar(&change.Author, "author", author(), "who wants it")
+	cmd.Flags().StringVar(&change.Author, "author", "", "who wants it, a `name`; you, if nobody is named")
 	if d.reason {
 		_ = cmd.MarkFlagRequired("reason")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,7 +81,7 @@ for, for 10 seconds. The exit code is 1 where something could not be changed.`,
 	flags.BoolVar(&f.action.All, "all", false, "all mail in the queue")
 	flags.BoolVar(&f.action.DryRun, "dry-run", false, "count what is meant, and change nothing")
 	flags.StringVar(&f.action.Reason, "reason", "", "why, for the journal and for others who wonder (required)")
-	flags.StringVar(&f.action.Author, "author", author(), "who wants it")
+	flags.StringVar(&f.action.Author, "author", "", "who wants it, a `name`; you, if nobody is named")
 	flags.StringVar(&f.action.From, "from", "", "go on at this queue `id`, where an action was broken off")
 	if q.flags != nil {
 		q.flags(cmd, &f.action)
@@ -98,6 +99,7 @@ func actOnQueue(cmd *cobra.Command, f *actionFlags, ids []string, done string) e
 		return err
 	}
 	f.action.Select = selection
+	f.action.Author = cmp.Or(f.action.Author, author())
 	client, err := f.ask.client()
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -149,7 +150,7 @@ func TestPauses(t *testing.T) {
 func TestActionRefused(t *testing.T) {
 	t.Parallel()
 	s := serve(t, 3)
-	dial := &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", s.socket) }}
+	dial := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", s.socket) }}
 	defer dial.CloseIdleConnections()
 	client := http.Client{Transport: dial}
 	for name, tt := range map[string]struct{ kind, body string }{

@@ -40,7 +40,7 @@ const (
 var (
 	errOwner    = errors.New("only over the admin socket")
 	errNoToken  = errors.New("this address changes nothing without a token: use the admin socket, or set admin.tokens")
-	errToken    = errors.New("a token is needed: Authorization: Bearer ...")
+	errToken    = errors.New("a token is needed, as Authorization: Bearer and the token")
 	errReadOnly = errors.New("this token may only read")
 	errHost     = errors.New("the request names another host: without tokens only localhost is answered")
 )
