@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"net/netip"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func TestNative(t *testing.T) {
 // both asks a program in both ways.
 func both(p *Policy, m *relay.Message, made *program) (native, machine string, differ bool) {
 	ask := func(made *program) string {
-		f := p.facts(nil, &m.Origin, m)
+		f := p.facts(context.Background(), &m.Origin, m)
 		defer f.done()
 		f.recipient = recipientAddress(m.Envelope.Recipients[0].Address, p.hostname)
 		is := made.test(f)
