@@ -3,6 +3,7 @@ package relay_test
 import (
 	"context"
 	"reflect"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,14 +68,14 @@ func TestEvents(t *testing.T) {
 		s := &settlements{Spool: r.spool}
 		r.spool = s
 		r.options.Connections = 1
-		busy := true
+		var patient atomic.Bool
 		r.transport.OnDeliver = func(_ context.Context, _ *relay.Site, tr relay.Transfer, _ []byte) relay.Attempt {
 			a := relaytest.OK(tr)
 			for i, rcpt := range tr.Recipients {
 				switch {
 				case rcpt.Address.Local == "nobody":
 					a.Replies[i] = reply(550, "no such user")
-				case rcpt.Address.Local == "busy" && busy:
+				case rcpt.Address.Local == "busy" && !patient.Load():
 					a.Replies[i] = reply(450, "busy")
 				}
 			}
@@ -83,7 +84,7 @@ func TestEvents(t *testing.T) {
 		r.start(t)
 		r.send(t, "", "a@site.test", "b@site.test", "nobody@site.test", "busy@site.test")
 		synctest.Wait()
-		busy = false
+		patient.Store(true)
 		after(time.Hour)
 		want := []relay.Event{
 			{What: "delivered", Recipients: []int{0, 1}, Attempts: 1},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -227,15 +228,16 @@ func TestRerouteByOperator(t *testing.T) {
 // A retry brings forward what waits for its own time, and probes what waits for its host.
 func TestRetryByOperator(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		r.transport.OnDial = func(_ context.Context, s *relay.Site) error {
-			if down && s.Key == "test/dead.test" {
+			if down.Load() && s.Key == "test/dead.test" {
 				return relay.NewReply(451, relay.EnhancedCode{4, 4, 1}, "connection refused")
 			}
 			return nil
 		}
 		r.transport.OnDeliver = func(_ context.Context, s *relay.Site, tr relay.Transfer, _ []byte) relay.Attempt {
-			if down && s.Key == "test/busy.test" {
+			if down.Load() && s.Key == "test/busy.test" {
 				return relaytest.Answer(tr, reply(450, "later"))
 			}
 			return relaytest.OK(tr)
@@ -247,7 +249,7 @@ func TestRetryByOperator(t *testing.T) {
 		if got := r.states(t); got[relay.StateBlocked] != want[relay.StateBlocked] || got[relay.StateDeferred] != want[relay.StateDeferred] {
 			t.Fatalf("got %v, want %v", got, want)
 		}
-		down = false
+		down.Store(false)
 		o := r.operator(t, &relaytest.Notes{})
 		tally, err := o.Do(context.Background(), relay.Order{Action: relay.ActionRetry, All: true, Author: "ann", Reason: "x"}, nil)
 		if err != nil || tally.Matched != 2 || tally.Changed == 0 {
