@@ -34,9 +34,12 @@ type door struct {
 }
 
 func newDoor(s *Server, l Listener) (*door, error) {
-	bound, err := bind(l.network())
-	if err != nil {
-		return nil, fmt.Errorf("listener %q at %s: %w", l.Name, l.Address, err)
+	bound, kept := s.options.Bound[l.Name]
+	if !kept {
+		var err error
+		if bound, err = bind(l.network()); err != nil {
+			return nil, fmt.Errorf("listener %q at %s: %w", l.Name, l.Address, err)
+		}
 	}
 	d, err := newDoorAt(bound, s, l)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 
@@ -16,6 +17,9 @@ type Options struct {
 	// Hostname is our name in the greeting.
 	Hostname  string
 	Listeners []Listener
+	// Bound are sockets that listen already, by the name of their listener: those that a service
+	// manager keeps over a restart, so that no client is refused meanwhile. New takes them over.
+	Bound map[string]net.Listener
 	// Users may authenticate; its Fault and Now are the server's.
 	Users    auth.Options
 	Limits   Limits

@@ -103,8 +103,10 @@ type Scheduler struct {
 	work, attempts, settles context.Context
 
 	// poke wakes the timer loop, which sleeps until asleep.
-	poke       chan struct{}
-	asleep     time.Time
+	poke   chan struct{}
+	asleep time.Time
+	// probes ask the timer loop to go round once.
+	probes     chan chan<- struct{}
 	goroutines sync.WaitGroup
 }
 
@@ -129,7 +131,7 @@ func NewScheduler(o SchedulerOptions) (*Scheduler, error) {
 	s := &Scheduler{
 		o: o, limits: newLimiter(o.Limits, o.Now), rover: rover{shelved: make(map[Destination]gate)}, lessons: lessons{all: make(map[string]lesson), dirty: make(map[string]struct{})},
 		bins: make(map[Destination]*bin), pools: make(map[string]*pool),
-		underway: make(map[DeliveryID]Underway), blocked: make(map[*pool]struct{}), resting: make(map[*pool]struct{}), poke: make(chan struct{}, 1),
+		underway: make(map[DeliveryID]Underway), blocked: make(map[*pool]struct{}), resting: make(map[*pool]struct{}), poke: make(chan struct{}, 1), probes: make(chan chan<- struct{}),
 	}
 	s.resolves, s.retries, s.refills = s.crew(resolvesAtOnce), s.crew(retriesAtOnce), s.crew(refillsAtOnce)
 	return s, nil

@@ -10,14 +10,19 @@ func (s *Scheduler) keepTime(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		var asked chan<- struct{}
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.poke:
 		case <-timer.C:
+		case asked = <-s.probes:
 		}
 		wait := s.ring()
 		timer.Reset(wait)
+		if asked != nil {
+			close(asked)
+		}
 	}
 }
 

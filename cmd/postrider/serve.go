@@ -162,13 +162,16 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	d.admin, err = admin.New(admin.Options{
 		Socket: config.Admin.Socket, HTTP: config.Admin.HTTP, TLS: config.Admin.TLS, Tokens: config.Admin.Tokens,
 		Spool: d.spool, Scheduler: d.scheduler, Operator: operator, History: d.spool, Metrics: metrics, Events: events, Now: time.Now,
-		Figures: []func() []relay.Figure{d.spool.Figures, transport.Figures},
+		Figures: []func() []relay.Figure{d.spool.Figures, transport.Figures}, Alive: d.alive,
 	})
 	if err != nil {
 		return d, err
 	}
 	d.closers = append(d.closers, d.admin.Close)
 	if err := addVerifiers(config); err != nil {
+		return d, err
+	}
+	if config.Inbound.Bound, err = inherited(config.Inbound.Listeners); err != nil {
 		return d, err
 	}
 	config.Inbound.Receiver, config.Inbound.Observer = receiver, observer
@@ -192,6 +195,13 @@ func (d *relayd) run(ctx context.Context) error {
 	}
 	if d.reporter != nil {
 		parts = append(parts, &part{name: "TLS reports", run: d.reporter.Run})
+	}
+	dog, err := newWatchdog(d.log, d.alive)
+	if err != nil {
+		return err
+	}
+	if dog != nil {
+		parts = append(parts, &part{name: "watchdog", run: dog.run})
 	}
 	for _, p := range parts {
 		p.start(context.WithoutCancel(ctx), cancel)
@@ -236,6 +246,14 @@ func (d *relayd) wait(ctx context.Context, cancel context.CancelCauseFunc) {
 
 // errSpoolFailed ends the relay. The log has the cause; what was accepted is on disk.
 var errSpoolFailed = errors.New("the spool cannot be written any more, see the log; start again to recover")
+
+// alive returns nil once the relay has proved that it moves: the scheduler, then the spool.
+func (d *relayd) alive(ctx context.Context) error {
+	if err := d.scheduler.Alive(ctx); err != nil {
+		return err
+	}
+	return d.spool.Alive(ctx)
+}
 
 // announce says where clients can connect, and that they can.
 func (d *relayd) announce() {

@@ -2,7 +2,6 @@ package admin
 
 import (
 	_ "embed"
-	"fmt"
 	"net/http"
 	"net/http/pprof"
 )
@@ -68,8 +67,6 @@ func (s *Server) routes() http.Handler {
 	}
 	return mux
 }
-
-func (s *Server) health(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
 
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) { s.o.Metrics.ServeHTTP(w, r) }
 

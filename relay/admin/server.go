@@ -42,6 +42,9 @@ type Options struct {
 	Events  *Events
 	// Figures are what the parts of the relay measure by themselves.
 	Figures []func() []relay.Figure
+	// Alive returns nil once the relay has proved that it moves, and waits for that until its
+	// context ends. Without one it is taken to move if it answers.
+	Alive func(context.Context) error
 }
 
 // Server answers operators.
@@ -49,6 +52,7 @@ type Server struct {
 	o         Options
 	guard     *guard
 	census    *censusTaker
+	pulse     *pulse
 	listeners []net.Listener
 	http      http.Server
 	// stopping ends streams, which would go on for ever.
@@ -72,6 +76,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{o: o, guard: newGuard(o.Tokens), stopping: make(chan struct{})}
 	s.census = &censusTaker{spool: o.Spool, now: o.Now}
+	s.pulse = &pulse{alive: o.Alive, now: o.Now}
 	if o.Scheduler != nil {
 		o.Metrics.Watch(o.Scheduler.Status, append(o.Figures, s.census.Figures)...)
 	}
