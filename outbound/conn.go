@@ -84,7 +84,7 @@ func (c *conn) use(nc net.Conn) {
 
 // Usable implements relay.Conn.
 func (c *conn) Usable() bool {
-	return !c.closed && !(c.unfit && c.used) && c.messages < c.mostMessages() && c.t.o.Now().Sub(c.rested) < c.t.o.IdleTimeout
+	return !c.closed && !c.route.isOver() && !(c.unfit && c.used) && c.messages < c.mostMessages() && c.t.o.Now().Sub(c.rested) < c.t.o.IdleTimeout
 }
 
 // mostMessages is how many messages the connection may carry.

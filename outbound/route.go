@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"postrider/relay"
 )
@@ -61,6 +62,8 @@ type Route struct {
 	withoutDANE TLSLevel
 	// authentic says that something better than plain DNS vouches for the hosts of the domain.
 	authentic bool
+	// over is set when the route is configured in this way no longer. Copies of the route share it.
+	over *atomic.Bool
 }
 
 // TLSLevel is what a route asks of the encryption of a session (conformance, table TLS).

@@ -70,8 +70,8 @@ func (t *Transport) addRoute(r Route) {
 	if r.MX && (r.TLS == TLSMay || r.TLS == TLSDANE) {
 		twin := r
 		twin.Name, twin.TLS, twin.optional = relay.TLSOptionalRoute(r.Name), TLSMay, true
-		t.routes[twin.Name] = &twin
+		t.routes[twin.Name] = twin.current()
 		r.reported = true
 	}
-	t.routes[r.Name] = &r
+	t.routes[r.Name] = r.current()
 }

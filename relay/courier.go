@@ -60,6 +60,10 @@ func (c *courier) run() {
 			if !ok {
 				return
 			}
+			if !c.conn.Usable() {
+				c.decline(d)
+				return
+			}
 			l = c.load(d)
 		}
 		if l != nil && !c.carry(l) && c.ahead == nil {
@@ -117,7 +121,7 @@ func (c *courier) dial() bool {
 // connectTo asks the transport. A panic there is a failure like any other.
 func (c *courier) connectTo(site *Site) (conn Conn, err error) {
 	defer c.s.containError("connect to "+site.Key, &err)
-	return c.s.o.Transport.Dial(c.s.work, site)
+	return c.s.live().Transport.Dial(c.s.work, site)
 }
 
 // next waits for a delivery, for as long as an idle connection is kept.
@@ -139,7 +143,7 @@ func (c *courier) next() (Delivery, bool) {
 	s.resting[p] = struct{}{}
 	s.mu.Unlock()
 
-	timer := time.NewTimer(s.o.Idle)
+	timer := time.NewTimer(s.live().Idle)
 	defer timer.Stop()
 	select {
 	case d, ok := <-c.handed:
@@ -202,6 +206,12 @@ func (c *courier) open(d Delivery) *load {
 		return nil
 	}
 	return &load{d, m, body}
+}
+
+// decline puts a delivery back that the connection is not good for any more.
+func (c *courier) decline(d Delivery) {
+	c.s.spent(c, d, false)
+	c.s.putBack(d)
 }
 
 // carry makes one attempt and says whether the connection can carry more.
@@ -349,7 +359,7 @@ func (s *Scheduler) panicked(d Delivery, cause any) {
 	next.Attempts++
 	next.ranked()
 	next.Last = replyLocalError
-	next.Due = s.o.Now().Add(s.o.Retry.wait(ClassNone, next.Attempts, s.o.Chance()))
+	next.Due = s.o.Now().Add(s.live().Retry.wait(ClassNone, next.Attempts, s.o.Chance()))
 	s.finish(Settlement{Delivery: d, Then: []Delivery{next}})
 }
 

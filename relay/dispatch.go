@@ -40,7 +40,7 @@ func (s *Scheduler) pick(c *courier, now time.Time) (Delivery, bool) {
 		s.resume(p, p.slowed)
 		return Delivery{}, false
 	}
-	d, from, aside := p.pick(now, c.retrying || p.retryRoom(s.o.RetryShare))
+	d, from, aside := p.pick(now, c.retrying || p.retryRoom(s.live().RetryShare))
 	for _, b := range aside {
 		s.advance(b)
 	}
@@ -74,7 +74,7 @@ func (s *Scheduler) mayDial(p *pool, now time.Time) bool {
 
 // hasSlot says whether there may be one more connection, in all and to the provider.
 func (s *Scheduler) hasSlot(p *pool) bool {
-	return s.connections < s.o.ConnectionsTotal && !p.provider.full()
+	return s.connections < s.live().ConnectionsTotal && !p.provider.full()
 }
 
 // full says whether all connections to the provider are taken.
@@ -111,7 +111,7 @@ func (s *Scheduler) disband(p *pool) {
 
 // newPool makes the pool of a site that had none.
 func (s *Scheduler) newPool(site *Site) *pool {
-	p := newPool(site, s.o.Connections)
+	p := newPool(site, s.live().Connections)
 	p.alarm = newAlarm(p)
 	p.meters, p.provider = s.limits.ofSite(site)
 	if l, ok := s.lessons.all[site.Key]; ok {

@@ -107,7 +107,7 @@ func (t *Transaction) admit(rcpt Recipient, e *Edits) *Reply {
 	to := make([]Routing, len(list))
 	for i := range list {
 		list[i].Route = cmp.Or(list[i].Route, own.Route, t.edits.Route)
-		routing, reply := t.r.o.Policy.Route(&t.message, list[i])
+		routing, reply := t.o.Policy.Route(&t.message, list[i])
 		if reply != nil {
 			before.message.Trace = t.message.Trace
 			*t = before // what was wanted for a recipient that is refused does not happen
@@ -174,7 +174,7 @@ func (t *Transaction) amend(m *Message, e *Edits) *Reply {
 			t.to[i] = Routing{Discard: true}
 			continue
 		}
-		routing, reply := t.r.o.Policy.Route(m, *rcpt)
+		routing, reply := t.o.Policy.Route(m, *rcpt)
 		if reply != nil {
 			return refuseRoute(*rcpt, reply)
 		}
@@ -203,11 +203,11 @@ func (t *Transaction) thrownAway(m *Message) []Outcome {
 
 // remember has the history keep what was thrown away. Should that fail, mail is not stopped.
 func (t *Transaction) remember(ctx context.Context, m *Message, gone []Outcome) {
-	h := t.r.o.History
+	h := t.o.History
 	if h == nil {
 		return
 	}
-	e := Event{At: t.r.o.Now(), What: Discarded.String(), Reply: replyDiscarded}
+	e := Event{At: t.o.Now(), What: Discarded.String(), Reply: replyDiscarded}
 	for _, o := range gone {
 		i := slices.IndexFunc(m.Envelope.Recipients, func(r Recipient) bool { return r.Address == o.Recipient.Address })
 		if i >= 0 {
@@ -217,7 +217,7 @@ func (t *Transaction) remember(ctx context.Context, m *Message, gone []Outcome) 
 		}
 	}
 	if err := h.Record(context.WithoutCancel(ctx), m, e); err != nil {
-		t.r.o.Observer.Faulted(Fault{Doing: "remember what was thrown away", Message: m.ID, Err: err})
+		t.o.Observer.Faulted(Fault{Doing: "remember what was thrown away", Message: m.ID, Err: err})
 	}
 }
 

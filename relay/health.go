@@ -107,7 +107,7 @@ func (s *Scheduler) retire(c *courier) {
 // unblock lets pools open the connections that others kept them from.
 func (s *Scheduler) unblock() {
 	for p := range s.blocked {
-		if s.connections >= s.o.ConnectionsTotal {
+		if s.connections >= s.live().ConnectionsTotal {
 			return
 		}
 		if p.provider.full() {

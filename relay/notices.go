@@ -17,7 +17,7 @@ const returnWhole = 50 << 10
 func (s *Scheduler) notices(ctx context.Context, settlement *Settlement, m *Message, done Attempted) []Notified {
 	n := &dsn{
 		hostname: s.o.Hostname, about: m, outcomes: s.toTell(settlement, m, done), now: s.o.Now(),
-		until: s.o.Retry.end(&done.Delivery, m.Received),
+		until: s.live().Retry.end(&done.Delivery, m.Received),
 	}
 	if len(n.outcomes) == 0 {
 		return nil
@@ -32,7 +32,7 @@ func (s *Scheduler) notices(ctx context.Context, settlement *Settlement, m *Mess
 // failures that nobody can be told of, which are counted. A next hop that takes on requests
 // for notices tells of success itself (section 5.2.2).
 func (s *Scheduler) toTell(settlement *Settlement, m *Message, done Attempted) []Outcome {
-	warn := len(settlement.Then) > 0 && !done.Delivery.Warned && s.o.Retry.late(m.Received, s.o.Now())
+	warn := len(settlement.Then) > 0 && !done.Delivery.Warned && s.live().Retry.late(m.Received, s.o.Now())
 	unreturnable := m.Envelope.Sender.IsNull()
 	var list []Outcome
 	for _, o := range done.Outcomes {
@@ -64,7 +64,7 @@ func (s *Scheduler) notify(ctx context.Context, settlement *Settlement, n *dsn) 
 	s.attachOriginal(ctx, n)
 	m, body := n.message(s.o.IDs.Next())
 	open := func() (io.ReadSeekCloser, error) { return memoryBody{bytes.NewReader(body)}, nil }
-	if err := sign(ctx, s.o.Signers, m, open); err != nil {
+	if err := sign(ctx, s.live().Signers, m, open); err != nil {
 		s.o.Observer.Faulted(Fault{Doing: "sign a notice", Message: m.ID, Err: err})
 	}
 	settlement.Notices = append(settlement.Notices, Notice{
@@ -94,7 +94,7 @@ func (s *Scheduler) attachOriginal(ctx context.Context, n *dsn) {
 // noticeRoute is where a notice goes. Without a route it waits under a name of its own and
 // is routed anew at each attempt, as all mail is.
 func (s *Scheduler) noticeRoute(m *Message) Routing {
-	routing, reply := s.o.Policy.Route(m, m.Envelope.Recipients[0])
+	routing, reply := s.live().Policy.Route(m, m.Envelope.Recipients[0])
 	if reply != nil {
 		return Routing{To: Destination{Route: "unrouted"}}
 	}

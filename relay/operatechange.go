@@ -240,7 +240,7 @@ func (e *errand) reroute(d Delivery, m *Message, now time.Time) (then []Delivery
 	for _, k := range d.Recipients {
 		rcpt := m.Envelope.Recipients[k]
 		rcpt.Route = cmp.Or(d.Route, rcpt.Route)
-		routing, reply := e.s.o.Policy.Route(m, rcpt)
+		routing, reply := e.s.live().Policy.Route(m, rcpt)
 		if reply != nil {
 			return nil, nil, reply
 		}

@@ -127,8 +127,8 @@ func (v *survey) connections(p *pool) {
 	}
 	limit := p.window.limit()
 	v.add(PaceLimit{Name: "window", Rate: at(limit), Binds: wants && p.couriers >= limit, Reason: fmt.Sprintf("%d of %d connections", p.couriers, limit)})
-	if s := v.s; wants && s.connections >= s.o.ConnectionsTotal {
-		v.add(PaceLimit{Name: "connections_total", Binds: true, Reason: fmt.Sprintf("%d of %d connections", s.connections, s.o.ConnectionsTotal)})
+	if s := v.s; wants && s.connections >= s.live().ConnectionsTotal {
+		v.add(PaceLimit{Name: "connections_total", Binds: true, Reason: fmt.Sprintf("%d of %d connections", s.connections, s.live().ConnectionsTotal)})
 	}
 }
 

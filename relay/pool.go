@@ -39,6 +39,8 @@ type pool struct {
 	leaving int
 	// setbacks counts attempts in a row that spoke against the site.
 	setbacks int
+	// renew says that a Reload has been since the site was found.
+	renew bool
 	// prober is the member whose delivery the site behind a closed gate is tried with.
 	prober *bin
 	alarm  *alarm[*pool]

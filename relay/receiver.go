@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -51,14 +52,24 @@ type ReceiverOptions struct {
 
 // Receiver is the way in: it begins a Transaction for each session.
 type Receiver struct {
-	o ReceiverOptions
+	current atomic.Pointer[ReceiverOptions]
 }
+
+// live are the options as they are now.
+func (r *Receiver) live() *ReceiverOptions { return r.current.Load() }
 
 // NewReceiver fills in the defaults and checks the rest.
 func NewReceiver(o ReceiverOptions) (*Receiver, error) {
 	if o.Spool == nil || o.Policy == nil || o.Observer == nil || o.Now == nil || o.IDs == nil || o.Hostname == "" {
 		return nil, errors.New("receiver: hostname, spool, policy, observer, IDs and clock must be set")
 	}
+	o.setDefaults()
+	r := &Receiver{}
+	r.current.Store(&o)
+	return r, nil
+}
+
+func (o *ReceiverOptions) setDefaults() {
 	if o.FlowBy == nil {
 		o.FlowBy = DefaultFlowBy()
 	}
@@ -67,15 +78,25 @@ func NewReceiver(o ReceiverOptions) (*Receiver, error) {
 	o.Hops = cmp.Or(o.Hops, DefaultHops)
 	o.Trace = cmp.Or(o.Trace, MaxTrace)
 	o.HeaderSize = cmp.Or(o.HeaderSize, DefaultHeaderSize)
-	return &Receiver{o: o}, nil
+}
+
+// Reload takes up another Policy, other Signers, FlowBy and limits; the rest of the options stays.
+// A message that is being received is taken in on the terms on which it began.
+func (r *Receiver) Reload(o ReceiverOptions) {
+	next := *r.live()
+	next.Policy, next.Signers, next.FlowBy = o.Policy, o.Signers, o.FlowBy
+	next.MessageSize, next.Recipients, next.Hops, next.HeaderSize, next.Trace = o.MessageSize, o.Recipients, o.Hops, o.HeaderSize, o.Trace
+	next.setDefaults()
+	r.current.Store(&next)
 }
 
 // Connect decides whether a client may speak; nil means yes. What rules want done to the
 // session's messages stays with the origin.
 func (r *Receiver) Connect(ctx context.Context, o *Origin) *Reply {
-	ruling := r.o.Policy.Connect(ctx, o)
+	live := r.live()
+	ruling := live.Policy.Connect(ctx, o)
 	if ruling.Reply != nil {
-		Refuse(r.o.Observer, Refused{Origin: o, Stage: "connect", Reply: ruling.Reply})
+		Refuse(live.Observer, Refused{Origin: o, Stage: "connect", Reply: ruling.Reply})
 	}
 	if o.connected = nil; ruling.Edits != nil || len(ruling.Trace) > 0 {
 		o.connected = &ruling
@@ -90,5 +111,7 @@ func (r *Receiver) Begin(o *Origin) *Transaction { return r.BeginWith(o, Handlin
 
 // BeginWith is Begin for a session whose messages are handled in another way.
 func (r *Receiver) BeginWith(o *Origin, h Handling) *Transaction {
-	return &Transaction{r: r, origin: o, handling: h.within(&r.o)}
+	t := &Transaction{r: r, origin: o, wanted: h}
+	t.renew()
+	return t
 }

@@ -30,11 +30,11 @@ func (s *Scheduler) resolveFor(b *bin) (again bool) {
 	if m == nil {
 		return true
 	}
-	began := s.o.Now()
+	began, terms := s.o.Now(), s.live()
 	site, err := s.siteOf(b.to)
 	switch reply := new(Reply); {
 	case err == nil:
-		s.join(b, site)
+		s.join(b, site, terms)
 		s.putBack(d)
 		return false
 	case errors.As(err, &reply) && reply.Permanent():
@@ -52,7 +52,7 @@ func (s *Scheduler) resolveFor(b *bin) (again bool) {
 // siteOf asks the transport. A panic there is a failure like any other.
 func (s *Scheduler) siteOf(to Destination) (site *Site, err error) {
 	defer s.containError("resolve "+to.String(), &err)
-	return s.o.Transport.Resolve(s.work, to)
+	return s.live().Transport.Resolve(s.work, to)
 }
 
 // containError turns a panic into an error of ours.
@@ -79,10 +79,13 @@ func (s *Scheduler) popFor(b *bin) (Delivery, bool) {
 // resolutionLeast is how long a resolution is used at least, whatever its TTL.
 const resolutionLeast = time.Second
 
-// join connects the bin with the pool of its site.
-func (s *Scheduler) join(b *bin, site *Site) {
+// join connects the bin with the pool of its site, which was found on those terms.
+func (s *Scheduler) join(b *bin, site *Site, terms *SchedulerOptions) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.live() != terms {
+		return // it may lead elsewhere now: it is resolved once more
+	}
 	if !site.Expires.IsZero() {
 		lasting := *site
 		lasting.Expires = later(site.Expires, s.o.Now().Add(resolutionLeast))
@@ -101,6 +104,9 @@ func (s *Scheduler) join(b *bin, site *Site) {
 		s.reap(former)
 	}
 	p.join(b, site)
+	if p.renew {
+		s.renew(p)
+	}
 	if site.Moved != nil && former != p && !p.gate.open() {
 		p.gate.until = s.o.Now() // the way to it is thought to be good again: one probe shows
 	}
@@ -148,7 +154,7 @@ func (s *Scheduler) prepare(d Delivery) (ready *Message) {
 	case !d.fits(m):
 		s.unreadable(d, nil, fmt.Errorf("%w: recipients %v of %d", ErrCorrupt, d.Recipients, len(m.Envelope.Recipients)))
 		return nil
-	case s.o.Retry.expired(&d, m.Received, s.o.Now()):
+	case s.live().Retry.expired(&d, m.Received, s.o.Now()):
 		s.expire(d, m)
 		return nil
 	case s.reroute(d, m):
@@ -166,27 +172,36 @@ func (s *Scheduler) drop(d Delivery, err error) {
 // reroute moves recipients whose route has changed since the delivery was queued, and those
 // whose route keeps mail or throws it away.
 func (s *Scheduler) reroute(d Delivery, m *Message) bool {
+	to, reply := s.routesOf(d, m)
+	if reply != nil {
+		s.settle(d, m, failAll(d, Reply{Code: 451, Enhanced: EnhancedCode{4, 3, 5}, Text: "No route: " + reply.Text}), 0)
+		return true
+	}
+	for _, routing := range to {
+		if routing != (Routing{To: d.To}) {
+			s.move(d, m, to)
+			return true
+		}
+	}
+	return false
+}
+
+// routesOf says where each recipient's mail goes now. An operator's word stands before the rules'.
+func (s *Scheduler) routesOf(d Delivery, m *Message) ([]Routing, *Reply) {
 	to := make([]Routing, len(d.Recipients))
-	moved := false
 	for i, k := range d.Recipients {
 		rcpt := m.Envelope.Recipients[k]
 		rcpt.Route = cmp.Or(d.Route, rcpt.Route)
-		routing, reply := s.o.Policy.Route(m, rcpt)
+		routing, reply := s.live().Policy.Route(m, rcpt)
 		if reply != nil {
-			s.settle(d, m, failAll(d, Reply{Code: 451, Enhanced: EnhancedCode{4, 3, 5}, Text: "No route: " + reply.Text}), 0)
-			return true
+			return nil, reply
 		}
 		if d.Released {
 			routing = Routing{To: routing.To}
 		}
 		to[i] = routing
-		moved = moved || routing != Routing{To: d.To}
 	}
-	if !moved {
-		return false
-	}
-	s.move(d, m, to)
-	return true
+	return to, nil
 }
 
 // move settles a delivery by putting each recipient into the bin of its new destination.

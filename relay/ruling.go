@@ -19,7 +19,7 @@ const MaxTrace = 200
 
 // record keeps the verdicts with the message, as far as there is room.
 func (t *Transaction) record(m *Message, trace []Verdict) {
-	if room := t.r.o.Trace - len(m.Trace); len(trace) > room {
+	if room := t.o.Trace - len(m.Trace); len(trace) > room {
 		trace = trace[:max(room, 0)]
 	}
 	m.Trace = append(m.Trace, trace...)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -76,7 +77,9 @@ type SchedulerOptions struct {
 // is behind one mutex, held for moments; whatever waits for disk or network is done by
 // goroutines outside it. Run starts them and waits for them.
 type Scheduler struct {
-	o SchedulerOptions
+	// o are the options of the beginning, current those of now: see Reload.
+	o       SchedulerOptions
+	current atomic.Pointer[SchedulerOptions]
 
 	mu          sync.Mutex
 	limits      *limiter
@@ -116,15 +119,8 @@ func NewScheduler(o SchedulerOptions) (*Scheduler, error) {
 		o.Now == nil || o.Chance == nil || o.Hostname == "" {
 		return nil, errors.New("scheduler: hostname, spool, transport, policy, observer, IDs, clock and chance must be set")
 	}
-	if o.Retry == (Retry{}) {
-		o.Retry = DefaultRetry()
-	}
-	o.Connections = cmp.Or(o.Connections, DefaultConnections)
-	o.ConnectionsTotal = cmp.Or(o.ConnectionsTotal, DefaultConnectionsTotal)
-	o.Idle = cmp.Or(o.Idle, DefaultIdle)
-	o.MessagesPerConnection = cmp.Or(o.MessagesPerConnection, DefaultMessagesPerConnection)
+	o.setDefaults()
 	o.Grace = cmp.Or(o.Grace, DefaultGrace)
-	o.RetryShare = cmp.Or(o.RetryShare, DefaultRetryShare)
 	o.Memory = cmp.Or(o.Memory, defaultMemory)
 	o.KnownMemory = cmp.Or(o.KnownMemory, defaultKnownMemory)
 	o.BinMemory = cmp.Or(o.BinMemory, defaultBinMemory)
@@ -133,6 +129,7 @@ func NewScheduler(o SchedulerOptions) (*Scheduler, error) {
 		bins: make(map[Destination]*bin), pools: make(map[string]*pool),
 		underway: make(map[DeliveryID]Underway), blocked: make(map[*pool]struct{}), resting: make(map[*pool]struct{}), poke: make(chan struct{}, 1), probes: make(chan chan<- struct{}),
 	}
+	s.current.Store(&o)
 	s.resolves, s.retries, s.refills = s.crew(resolvesAtOnce), s.crew(retriesAtOnce), s.crew(refillsAtOnce)
 	return s, nil
 }

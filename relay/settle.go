@@ -36,7 +36,7 @@ func (s *Scheduler) settle(d Delivery, m *Message, a Attempt, connect time.Durat
 
 // outcomes says what each reply means for its recipient.
 func (s *Scheduler) outcomes(d Delivery, m *Message, a Attempt, now time.Time) []Outcome {
-	expired := s.o.Retry.expired(&d, m.Received, now)
+	expired := s.live().Retry.expired(&d, m.Received, now)
 	outcomes := make([]Outcome, len(d.Recipients))
 	for i, k := range d.Recipients {
 		o := Outcome{Recipient: m.Envelope.Recipients[k], Reply: a.Replies[i], Status: Deferred, Host: a.Host}
@@ -63,18 +63,18 @@ func (s *Scheduler) deferred(d Delivery, m *Message, outcomes []Outcome, now tim
 	next.Attempts++
 	// Recipients that were deferred for different reasons come back together, at the
 	// earliest of their times.
-	chance, least := s.o.Chance(), s.o.Retry.MaxAge
+	chance, least := s.o.Chance(), s.live().Retry.MaxAge
 	for i, o := range outcomes {
 		if o.Status == Deferred {
 			next.Recipients = append(next.Recipients, d.Recipients[i])
 			next.Last = o.Reply
 			next.Last.Err = nil
-			least = min(least, s.o.Retry.wait(o.Reply.Class, next.Attempts, chance))
+			least = min(least, s.live().Retry.wait(o.Reply.Class, next.Attempts, chance))
 		}
 	}
 	next.ranked()
 	next.Due = now.Add(least)
-	if end := s.o.Retry.end(&d, m.Received); next.Due.After(end) {
+	if end := s.live().Retry.end(&d, m.Received); next.Due.After(end) {
 		next.Due = end
 	}
 	return next, len(next.Recipients) > 0

@@ -19,7 +19,7 @@ func (s *Scheduler) sweep(ctx context.Context) {
 	for {
 		now := s.o.Now()
 		s.sweepExpired(ctx, now)
-		if s.o.Retry.WarnAfter > 0 {
+		if s.live().Retry.WarnAfter > 0 {
 			warned = s.sweepLate(ctx, warned, now)
 		}
 		select {
@@ -33,7 +33,7 @@ func (s *Scheduler) sweep(ctx context.Context) {
 // sweepExpired gives up what has reached its age. Deliveries that somebody holds are left
 // to their holder.
 func (s *Scheduler) sweepExpired(ctx context.Context, now time.Time) {
-	oldest := IDAt(now.Add(-s.o.Retry.MaxAge))
+	oldest := IDAt(now.Add(-s.live().Retry.MaxAge))
 	s.eachArrived(ctx, ID{}, oldest, func(id ID) {
 		s.eachClaimed(ctx, id, func(d Delivery) {
 			if m := s.prepare(d); m != nil {
@@ -46,7 +46,7 @@ func (s *Scheduler) sweepExpired(ctx context.Context, now time.Time) {
 // sweepLate warns of what has reached the age for it, and returns how far it came.
 func (s *Scheduler) sweepLate(ctx context.Context, from ID, now time.Time) ID {
 	last, held := from, false
-	s.eachArrived(ctx, from, IDAt(now.Add(-s.o.Retry.WarnAfter)), func(id ID) {
+	s.eachArrived(ctx, from, IDAt(now.Add(-s.live().Retry.WarnAfter)), func(id ID) {
 		if s.unwarned(ctx, id) {
 			s.eachClaimed(ctx, id, s.warn)
 			// What somebody else holds is looked at again the next time.

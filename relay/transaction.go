@@ -12,10 +12,14 @@ import (
 // After Data, whatever its outcome, and after Reset it is empty again. It belongs to one
 // goroutine. A nil *Reply means that the command is accepted.
 type Transaction struct {
-	r        *Receiver
-	origin   *Origin
-	handling Handling
-	open     bool
+	r *Receiver
+	// o are the receiver's options as they were when the message began: it is taken in whole on
+	// the same terms, whatever is reloaded meanwhile.
+	o      *ReceiverOptions
+	origin *Origin
+	// handling is what is wanted within those, wanted what the session asked for.
+	handling, wanted Handling
+	open             bool
 	// message is what is known of the message so far: its origin, envelope, tags and trace.
 	message Message
 	// to says where the mail of each recipient of the envelope goes.
@@ -44,10 +48,11 @@ func (t *Transaction) mail(ctx context.Context, e Envelope, size int64) *Reply {
 	if t.open {
 		return &replyNested
 	}
+	t.renew()
 	if size > t.handling.MessageSize {
 		return &replyTooLarge
 	}
-	if err := t.r.o.Spool.Admit(size); err != nil {
+	if err := t.o.Spool.Admit(size); err != nil {
 		return asReply(err)
 	}
 	t.Reset()
@@ -56,7 +61,7 @@ func (t *Transaction) mail(ctx context.Context, e Envelope, size int64) *Reply {
 		t.record(&t.message, c.Trace)
 		t.takeAll(&t.message, c.Edits)
 	}
-	ruling := t.r.o.Policy.Mail(ctx, &t.message)
+	ruling := t.o.Policy.Mail(ctx, &t.message)
 	t.record(&t.message, ruling.Trace)
 	if ruling.Reply != nil {
 		return ruling.Reply
@@ -64,6 +69,12 @@ func (t *Transaction) mail(ctx context.Context, e Envelope, size int64) *Reply {
 	t.takeAll(&t.message, ruling.Edits)
 	t.open = true
 	return nil
+}
+
+// renew puts the transaction on the receiver's terms of now.
+func (t *Transaction) renew() {
+	t.o = t.r.live()
+	t.handling = t.wanted.within(t.o)
 }
 
 // Rcpt adds a recipient. One that was given before is accepted and not repeated.
@@ -82,7 +93,7 @@ func (t *Transaction) rcpt(ctx context.Context, rcpt Recipient) *Reply {
 	if limit := t.handling.Recipients; len(e.Recipients)+len(t.discarded) >= limit {
 		return NewReply(452, EnhancedCode{4, 5, 3}, fmt.Sprintf("Too many recipients, the limit is %d", limit)).For(ReasonRecipients)
 	}
-	ruling := t.r.o.Policy.Rcpt(ctx, &t.message, rcpt)
+	ruling := t.o.Policy.Rcpt(ctx, &t.message, rcpt)
 	t.record(&t.message, ruling.Trace)
 	if ruling.Reply != nil {
 		return ruling.Reply
@@ -105,7 +116,7 @@ func (t *Transaction) data(ctx context.Context, r io.Reader) (ID, *Reply) {
 	if reply := t.complete(); reply != nil {
 		return ID{}, reply
 	}
-	draft, err := t.r.o.Spool.Create(ctx)
+	draft, err := t.o.Spool.Create(ctx)
 	if err != nil {
 		return ID{}, asReply(err)
 	}
@@ -114,13 +125,13 @@ func (t *Transaction) data(ctx context.Context, r io.Reader) (ID, *Reply) {
 	if reply != nil {
 		return ID{}, reply
 	}
-	m.prepend(received(t.r.o.Hostname, m, t.handling.HideClient))
+	m.prepend(received(t.o.Hostname, m, t.handling.HideClient))
 	t.verify(ctx, m, draft)
 	if reply := t.screen(ctx, m); reply != nil {
 		return ID{}, reply
 	}
-	t.r.heedTLSRequired(m, t.to)
-	unsigned := sign(ctx, t.r.o.Signers, m, draft.Body)
+	t.heedTLSRequired(m, t.to)
+	unsigned := sign(ctx, t.o.Signers, m, draft.Body)
 	ds := t.deliveries(m)
 	if reply := t.commit(ctx, draft, m, ds, unsigned); reply != nil {
 		return ID{}, reply
@@ -136,7 +147,7 @@ func (t *Transaction) screen(ctx context.Context, m *Message) *Reply {
 			return reply
 		}
 	}
-	ruling := t.r.o.Policy.Data(ctx, m)
+	ruling := t.o.Policy.Data(ctx, m)
 	t.record(m, ruling.Trace)
 	if ruling.Reply != nil {
 		t.message.Trace = m.Trace
@@ -157,7 +168,7 @@ func (t *Transaction) Reset() {
 // refuse tells the observer of a refusal on its way out.
 func (t *Transaction) refuse(stage string, from, to Address, reply *Reply) *Reply {
 	if reply != nil {
-		Refuse(t.r.o.Observer, Refused{Origin: t.origin, Stage: stage, Sender: from, Recipient: to, Reply: reply, Trace: t.message.Trace})
+		Refuse(t.o.Observer, Refused{Origin: t.origin, Stage: stage, Sender: from, Recipient: to, Reply: reply, Trace: t.message.Trace})
 	}
 	return reply
 }
@@ -175,23 +186,23 @@ func (t *Transaction) complete() *Reply {
 // copy brings the content into the draft and returns the message as it is then.
 func (t *Transaction) copy(draft Draft, r io.Reader) (*Message, *Reply) {
 	c := content{
-		body: draft, limit: t.handling.MessageSize, header: header{limit: t.r.o.HeaderSize},
+		body: draft, limit: t.handling.MessageSize, header: header{limit: t.o.HeaderSize},
 		lines: lineEnds{strict: t.handling.Strict},
 	}
 	if err := c.copyFrom(r); err != nil {
 		return nil, contentReply(err)
 	}
-	if c.header.hops >= t.r.o.Hops {
+	if c.header.hops >= t.o.Hops {
 		return nil, NewReply(554, EnhancedCode{5, 4, 6}, "Too many hops, this message is looping").For(ReasonHops)
 	}
 	m := &Message{
-		ID: t.r.o.IDs.Next(), Envelope: t.message.Envelope, Origin: *t.origin,
+		ID: t.o.IDs.Next(), Envelope: t.message.Envelope, Origin: *t.origin,
 		Tags: t.message.Tags, Trace: t.message.Trace, SignWith: t.message.SignWith,
-		Header: c.header.buf, Size: c.total(), Received: t.r.o.Now(),
+		Header: c.header.buf, Size: c.total(), Received: t.o.Now(),
 	}
 	m.Origin.connected = nil
 	if t.handling.Submission {
-		m.complete(t.r.o.Hostname)
+		m.complete(t.o.Hostname)
 	}
 	return m, nil
 }
@@ -222,8 +233,8 @@ func asReply(err error) *Reply {
 // commit makes the message durable and hands its deliveries to the scheduler. Room in the
 // bins is reserved before, so that a delivery is never in a bin and up for claim at once.
 func (t *Transaction) commit(ctx context.Context, draft Draft, m *Message, ds []Delivery, unsigned error) *Reply {
-	began := t.r.o.Now()
-	scheduler := t.r.o.Scheduler
+	began := t.o.Now()
+	scheduler := t.o.Scheduler
 	if scheduler != nil {
 		scheduler.reserve(m, ds)
 	}
@@ -237,18 +248,21 @@ func (t *Transaction) commit(ctx context.Context, draft Draft, m *Message, ds []
 			return asReply(fmt.Errorf("commit message %s: %w", m.ID, err))
 		}
 	}
-	ended := t.r.o.Now()
+	ended := t.o.Now()
 	accepted := Accepted{Message: m, Unsigned: unsigned, Commit: ended.Sub(began), Answer: ended.Sub(m.Received)}
 	for _, d := range ds {
 		accepted.Destinations = append(accepted.Destinations, d.To)
 	}
-	t.r.o.Observer.Accepted(accepted)
+	t.o.Observer.Accepted(accepted)
 	if gone := t.thrownAway(m); len(gone) > 0 {
 		t.remember(ctx, m, gone)
-		t.r.o.Observer.Attempted(Attempted{Delivery: Delivery{DeliveryID: DeliveryID{Message: m.ID}}, Message: m, Outcomes: gone})
+		t.o.Observer.Attempted(Attempted{Delivery: Delivery{DeliveryID: DeliveryID{Message: m.ID}}, Message: m, Outcomes: gone})
 	}
 	if scheduler != nil {
 		scheduler.accept(ds)
+		if t.o != t.r.live() {
+			scheduler.redirectMessage(context.WithoutCancel(ctx), m.ID)
+		}
 	}
 	return nil
 }
@@ -306,10 +320,10 @@ func (b *lazyBody) close() {
 
 // deliveries are the message's, with the flow that rules want or that the receiver gives it.
 func (t *Transaction) deliveries(m *Message) []Delivery {
-	ds := deliveries(m, t.to, t.r.o.Now())
+	ds := deliveries(m, t.to, t.o.Now())
 	flow := t.edits.Flow
 	if flow == "" {
-		flow = flowOf(m, t.r.o.FlowBy)
+		flow = flowOf(m, t.o.FlowBy)
 	}
 	for i := range ds {
 		ds[i].Flow = flow

@@ -22,7 +22,7 @@ func (s *Scheduler) begin(c *courier, l *load, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.underway[l.d.DeliveryID] = Underway{Host: host, Addr: addr, Since: now}
-	c.most = c.pool.messagesPerConnection(s.o.MessagesPerConnection, now)
+	c.most = c.pool.messagesPerConnection(s.live().MessagesPerConnection, now)
 	s.spendBytes(c.pool, l.d, l.m.Size, now)
 }
 
