@@ -15,6 +15,10 @@ import (
 // new connection is worth opening.
 var errPlainInstead = errors.New("TLS failed, going on without")
 
+// errResumed says that a TLS session that was resumed proves nothing, so that one from its beginning
+// is worth a new connection: what is resumed shows the certificate that the host had back then.
+var errResumed = errors.New("the TLS session is that of an earlier certificate")
+
 // Dial implements relay.Transport.
 func (t *Transport) Dial(ctx context.Context, site *relay.Site) (relay.Conn, error) {
 	set, ok := site.Hosts.(*hostSet)
@@ -78,8 +82,11 @@ func others(list []remote) []remote {
 // open connects to one address and gets the session ready for mail. Patience bounds the connecting.
 func (t *Transport) open(ctx context.Context, r *Route, to remote, patience time.Duration) (*conn, *relay.Reply) {
 	c, err := t.attempt(ctx, r, to, patience)
-	if errors.Is(err, errPlainInstead) {
+	switch {
+	case errors.Is(err, errPlainInstead):
 		t.noTLS.remember(to.String())
+		c, err = t.attempt(ctx, r, to, patience)
+	case errors.Is(err, errResumed):
 		c, err = t.attempt(ctx, r, to, patience)
 	}
 	if err == nil {
@@ -88,6 +95,11 @@ func (t *Transport) open(ctx context.Context, r *Route, to remote, patience time
 	}
 	var reply *relay.Reply
 	if ctx.Err() != nil {
+		// Where there is a way around, the whole of a session's opening has a deadline: who was
+		// silent until then is not the one to begin with next time.
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			t.health.fail(to.addr)
+		}
 		return nil, saying(replyStopping, "Stopped while opening a session with %s", to).Because(err)
 	}
 	t.health.fail(to.addr)
@@ -117,7 +129,7 @@ func (t *Transport) attempt(ctx context.Context, r *Route, to remote, patience t
 		err = ctx.Err()
 	}
 	if err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !errors.Is(err, errResumed) {
 			c.reportFailure(err)
 		}
 		c.abandon()

@@ -70,6 +70,13 @@ func (c *conn) encrypt(ctx context.Context) error {
 	state := client.ConnectionState()
 	fault := c.verify(ctx, state)
 	c.report.certificate = fault
+	if fault != nil && state.DidResume {
+		c.t.sessions.Put(config.ServerName, nil)
+		if c.level.Proves() || c.route.Auth != nil {
+			fault = fmt.Errorf("%w: %w", errResumed, fault)
+			return saying(replyTLSFault, "%s does not prove its name in a TLS session that is resumed", c.remote).Because(fault)
+		}
+	}
 	if fault != nil && c.level.Proves() {
 		return saying(replyTLSFault, "%s has no certificate that proves its name by tls: %s", c.remote, c.level).Because(fault)
 	}

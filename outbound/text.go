@@ -86,7 +86,9 @@ func (x *transaction) content() bool {
 
 // end takes the reply to the end of the message.
 func (x *transaction) end() bool {
-	x.ended = true
+	// Where nobody was accepted the end of a message delivers nothing, as in a chunk that was in
+	// flight with the recipients (conformance T03).
+	x.ended, x.committed = x.ended || len(x.accepted) > 0, len(x.accepted) > 0
 	x.a.EightBit = x.a.EightBit || x.unconverted()
 	deadline := x.within(x.c.t.o.Timeouts.Dot)
 	x.recall()

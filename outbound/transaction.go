@@ -140,6 +140,7 @@ func (x *transaction) drain() {
 	for range behind {
 		var err error
 		if a, err = x.c.readBy(deadline); err != nil || a.code == 421 {
+			x.c.dismissed = err == nil
 			x.broken()
 			return
 		}
@@ -231,6 +232,7 @@ func (x *transaction) loneDot() {
 	x.c.dirty = true
 	a, err := x.c.command(".", x.c.t.o.Timeouts.Dot)
 	if err != nil || a.code == 421 {
+		x.c.dismissed = err == nil
 		x.broken()
 	}
 }

@@ -1,6 +1,7 @@
 package outbound_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -128,6 +129,8 @@ func TestFallbackInAttempt(t *testing.T) {
 		{"T06 MAIL 4xx", answers("MAIL", "451 4.3.0 later"), "250", "a@to.test", "first"},
 		{"T06 RCPT 4xx", answers("RCPT", "450 4.2.0 later"), "250", "a@to.test", "first"},
 		{"T06 DATA 4xx", answers("DATA", "451 4.3.0 later"), "250", "a@to.test", "first"},
+		{"T06 RCPT 4xx with BDAT", withChunking(answers("RCPT", "450 4.2.0 later")), "250", "a@to.test", "first"},
+		{"BDAT 4xx", withChunking(answers("BDAT", "451 4.3.0 later")), "451", "", "first"},
 		{"T07 MAIL 421", answers("MAIL", "421 4.3.2 bye"), "250 setback", "a@to.test", "second"},
 		{"T07 RCPT 421", answers("RCPT", "421 4.3.2 bye"), "250 setback", "a@to.test", "second"},
 		{"T08 drop at DATA", outboundtest.Script{On: outboundtest.At(outboundtest.DATA, outboundtest.Action{Drop: true})}, "250 setback", "a@to.test", "second"},
@@ -249,6 +252,33 @@ func TestFallbackMX(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s goes to %q, want %q", tt.domain, got, tt.want)
 		}
+	}
+}
+
+// A host of several that says nothing is known for it, though it was not its own deadline that
+// ended the wait: the next session is with another one.
+func TestFallbackSilentHost(t *testing.T) {
+	t.Parallel()
+	silent := outboundtest.NewPeer(t, outboundtest.Script{On: outboundtest.At(outboundtest.Greeting, outboundtest.Action{Hang: true})})
+	good, spare := outboundtest.NewPeer(t, outboundtest.Script{}), outboundtest.NewPeer(t, outboundtest.Script{})
+	tr := newTransport(t, outbound.Options{Hostname: "relay.test", Routes: []outbound.Route{
+		{Name: routeSmart, Hosts: []string{silent.Addr(), good.Addr()}, TLS: outbound.TLSNone, Fallback: []string{"spare"}},
+		{Name: "spare", Hosts: []string{spare.Addr()}, TLS: outbound.TLSNone},
+	}}, nil)
+	site := resolve(t, tr, relay.Destination{Route: routeSmart})
+	within, cancel := context.WithTimeout(t.Context(), faultTimeout)
+	defer cancel()
+	if _, err := tr.Dial(within, site); err == nil {
+		t.Fatal("the silent one answers")
+	}
+	c, err := tr.Dial(t.Context(), site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	wantCodes(t, deliver(t, c, transfer("x\r\n", "a@to.test")), "250")
+	if got := recipients(good); got != "a@to.test" {
+		t.Errorf("the good one took mail for %q", got)
 	}
 }
 
