@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,36 +27,55 @@ const (
 type door struct {
 	net.Listener
 	server  *Server
-	options Listener
-	keys    *keyring // nil for TLSNone, as tls is
-	tls     *tls.Config
+	manners atomic.Pointer[manners]
 	closing sync.Once
 	closed  chan struct{}
 }
 
-func newDoor(s *Server, l Listener) (*door, error) {
+// manners are how a door takes its clients in. They change as a whole.
+type manners struct {
+	options Listener
+	keys    *keyring // nil for TLSNone, as tls is
+	tls     *tls.Config
+}
+
+func newDoor(s *Server, l Listener, limits Limits) (*door, error) {
 	bound, kept := s.options.Bound[l.Name]
-	if !kept {
+	if !kept || s.ran.Load() {
 		var err error
 		if bound, err = bind(l.network()); err != nil {
 			return nil, fmt.Errorf("listener %q at %s: %w", l.Name, l.Address, err)
 		}
 	}
-	d, err := newDoorAt(bound, s, l)
+	d, err := newDoorAt(bound, s, l, limits)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("listener %q: %w", l.Name, err), bound.Close())
+		return nil, errors.Join(err, bound.Close())
 	}
 	return d, nil
 }
 
-func newDoorAt(bound net.Listener, s *Server, l Listener) (*door, error) {
-	l.Limits = l.Limits.or(s.options.Limits)
-	d := &door{Listener: bound, server: s, options: l, closed: make(chan struct{})}
-	var err error
-	if d.keys, err = s.keepKeyring(l); d.keys != nil {
-		d.tls = d.keys.config(l.Profile)
+func newDoorAt(bound net.Listener, s *Server, l Listener, limits Limits) (*door, error) {
+	m, err := s.newManners(l, limits)
+	if err != nil {
+		return nil, err
 	}
-	return d, err
+	d := &door{Listener: bound, server: s, closed: make(chan struct{})}
+	d.manners.Store(m)
+	return d, nil
+}
+
+// newManners reads the listener's certificates.
+func (s *Server) newManners(l Listener, limits Limits) (*manners, error) {
+	l.Limits = l.Limits.or(limits)
+	keys, err := s.keepKeyring(l)
+	if err != nil {
+		return nil, fmt.Errorf("listener %q: %w", l.Name, err)
+	}
+	m := &manners{options: l, keys: keys}
+	if keys != nil {
+		m.tls = keys.config(l.Profile)
+	}
+	return m, nil
 }
 
 // bind listens. A Unix socket that nobody answers at is left over from a crash and goes.
@@ -96,7 +116,7 @@ func (d *door) serve() error {
 		case errors.Is(err, net.ErrClosed):
 			return err
 		case wait == 0:
-			d.server.options.Observer.Faulted(relay.Fault{Doing: "accept connections at " + d.options.Name, Err: err})
+			d.server.options.Observer.Faulted(relay.Fault{Doing: "accept connections at " + d.manners.Load().options.Name, Err: err})
 		}
 		wait = min(max(2*wait, backOffFirst), backOffMost)
 		if !d.rest(wait) {
@@ -120,7 +140,7 @@ func (d *door) rest(wait time.Duration) bool {
 // admit begins a session with the client, or turns it away.
 func (d *door) admit(conn net.Conn) {
 	s := newSession(conn, d)
-	if within(d.options.ProxyProtocol, s.peer) {
+	if within(s.listener.ProxyProtocol, s.peer) {
 		s.proxied, s.origin.Client = true, netip.Addr{} // whoever it is, it is not the balancer
 	}
 	reply := d.server.roster.enter(s)
@@ -129,7 +149,7 @@ func (d *door) admit(conn net.Conn) {
 		return
 	}
 	s.observe("connect", reply)
-	if d.options.TLS.mode() != TLSImplicit {
+	if s.listener.TLS.mode() != TLSImplicit {
 		// A fresh connection has room for a line, so this does not hold up the next client.
 		if conn.SetWriteDeadline(s.now().Add(farewellTimeout)) == nil {
 			fmt.Fprintf(conn, "%s\r\n", reply)

@@ -14,7 +14,7 @@ func NewAt(bound net.Listener, options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := newDoorAt(bound, s, options.Listeners[0])
+	d, err := newDoorAt(bound, s, options.Listeners[0], s.options.Limits)
 	if err != nil {
 		return nil, err
 	}

@@ -120,6 +120,24 @@ func (r *roster) drain() {
 	}
 }
 
+// drainDoor is drain for the sessions of one door.
+func (r *roster) drainDoor(d *door) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for s := range r.sessions {
+		if s.door == d {
+			s.drain()
+		}
+	}
+}
+
+// limit holds who comes from now on to other limits.
+func (r *roster) limit(l Limits) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.limits = l
+}
+
 // cut ends every session.
 func (r *roster) cut() {
 	r.mu.Lock()

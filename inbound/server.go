@@ -16,10 +16,19 @@ import (
 // Server takes SMTP sessions at its listeners.
 type Server struct {
 	options Options
-	users   *auth.Authority // nil where no listener authenticates
+	users   atomic.Pointer[auth.Authority] // nil where no listener authenticates
 	roster  *roster
 	meters  *meters
-	doors   []*door
+	// failed has the error of a door that ended by itself.
+	failed chan error
+	// accepting are the goroutines of the doors.
+	accepting sync.WaitGroup
+
+	mu    sync.Mutex
+	doors []*door
+	// serving says that doors are to be served as they come.
+	serving bool
+
 	// sessions are waited for by Run.
 	sessions sync.WaitGroup
 	// ran says that Run was called.
@@ -52,24 +61,30 @@ func prepare(options Options) (*Server, error) {
 		return nil, errors.New("no receiver or no observer")
 	}
 	options = options.withDefaults()
-	s := &Server{options: options, roster: newRoster(options.Limits), meters: newMeters(options.Now, metersKept)}
+	s := &Server{options: options, roster: newRoster(options.Limits), meters: newMeters(options.Now, metersKept), failed: make(chan error, 1)}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	return s, s.openUsers()
 }
 
-// openUsers does so if a listener has a use for them.
-func (s *Server) openUsers() (err error) {
-	if slices.ContainsFunc(s.options.Listeners, Listener.authenticates) {
-		o := s.options.Users
-		o.Fault, o.Now = s.options.Observer.Faulted, s.options.Now
-		s.users, err = auth.New(o)
-	}
+func (s *Server) openUsers() error {
+	users, err := s.newUsers(s.options)
+	s.users.Store(users)
 	return err
+}
+
+// newUsers makes them if a listener has a use for them; nil if none has.
+func (s *Server) newUsers(options Options) (*auth.Authority, error) {
+	if !slices.ContainsFunc(options.Listeners, Listener.authenticates) {
+		return nil, nil
+	}
+	o := options.Users
+	o.Fault, o.Now = options.Observer.Faulted, options.Now
+	return auth.New(o)
 }
 
 func (s *Server) bind() error {
 	for _, l := range s.options.Listeners {
-		d, err := newDoor(s, l)
+		d, err := newDoor(s, l, s.options.Limits)
 		if err != nil {
 			return err
 		}
@@ -80,9 +95,11 @@ func (s *Server) bind() error {
 
 // Addrs gives the address that each listener is bound to, by its name.
 func (s *Server) Addrs() map[string]net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	addrs := make(map[string]net.Addr, len(s.doors))
 	for _, d := range s.doors {
-		addrs[d.options.Name] = d.Addr()
+		addrs[d.manners.Load().options.Name] = d.Addr()
 	}
 	return addrs
 }
@@ -90,13 +107,16 @@ func (s *Server) Addrs() map[string]net.Addr {
 // Reload reads the certificates of all listeners again, which happens by itself when their
 // files change. Sessions go on. What cannot be read leaves its listener as it was.
 func (s *Server) Reload() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var faults []error
 	for _, d := range s.doors {
-		if d.keys == nil {
+		m := d.manners.Load()
+		if m.keys == nil {
 			continue
 		}
-		if err := d.keys.reload(); err != nil {
-			faults = append(faults, fmt.Errorf("listener %s: %w", d.options.Name, err))
+		if err := m.keys.reload(); err != nil {
+			faults = append(faults, fmt.Errorf("listener %s: %w", m.options.Name, err))
 		}
 	}
 	return errors.Join(faults...)
@@ -107,22 +127,34 @@ func (s *Server) Reload() error {
 // has ended; nil is a clean stop. A server is run once.
 func (s *Server) Run(ctx context.Context) error {
 	s.ran.Store(true)
-	ended := make(chan error, len(s.doors))
+	s.mu.Lock()
+	s.serving = true
 	for _, d := range s.doors {
-		go func() { ended <- d.serve() }()
+		s.serve(d)
 	}
-	var failed []error
+	s.mu.Unlock()
+	var failed error
 	select {
 	case <-ctx.Done():
-	case err := <-ended:
-		failed = append(failed, fmt.Errorf("inbound: a listener ended: %w", err))
+	case err := <-s.failed:
+		failed = fmt.Errorf("inbound: a listener ended: %w", err)
 	}
 	s.closeDoors() // a door that does not close well is closed all the same
-	for range len(s.doors) - len(failed) {
-		<-ended
-	}
+	s.accepting.Wait()
 	s.drain()
-	return errors.Join(append(failed, s.closeUsers())...)
+	return errors.Join(failed, s.closeUsers())
+}
+
+// serve takes clients in at a door. The server's mu is held.
+func (s *Server) serve(d *door) {
+	s.accepting.Go(func() {
+		err := d.serve()
+		select {
+		case <-d.closed:
+		case s.failed <- err:
+		default: // it is not the first
+		}
+	})
 }
 
 // drain ends all sessions. No new ones can begin any more.
@@ -160,13 +192,17 @@ func (s *Server) Close() error {
 }
 
 func (s *Server) closeUsers() error {
-	if s.users == nil {
+	users := s.users.Load()
+	if users == nil {
 		return nil
 	}
-	return s.users.Close()
+	return users.Close()
 }
 
 func (s *Server) closeDoors() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving = false
 	var faults []error
 	for _, d := range s.doors {
 		if err := d.Close(); !errors.Is(err, net.ErrClosed) {

@@ -23,6 +23,7 @@ type session struct {
 	// ctx is that of all sessions.
 	ctx      context.Context
 	server   *Server
+	door     *door
 	listener Listener
 	keys     *keyring
 	tls      *tls.Config
@@ -61,14 +62,14 @@ type session struct {
 }
 
 func newSession(conn net.Conn, d *door) *session {
-	s := d.server
-	origin := &relay.Origin{Listener: d.options.Name, Client: clientOf(conn), Protocol: "SMTP"}
+	s, m := d.server, d.manners.Load()
+	origin := &relay.Origin{Listener: m.options.Name, Client: clientOf(conn), Protocol: "SMTP"}
 	opened := &session{
-		wire: newWire(conn, d.options.Limits, s.options.Now), ctx: s.ctx, server: s,
-		listener: d.options, keys: d.keys, tls: d.tls, origin: origin, peer: origin.Client, near: origin.Client.IsLoopback(),
+		wire: newWire(conn, m.options.Limits, s.options.Now), ctx: s.ctx, server: s, door: d,
+		listener: m.options, keys: m.keys, tls: m.tls, origin: origin, peer: origin.Client, near: origin.Client.IsLoopback(),
 	}
 	opened.mail = &transaction{s: opened}
-	handling := d.options.handling()
+	handling := m.options.handling()
 	handling.Screen = opened.mail.screen
 	opened.mail.relay = s.options.Receiver.BeginWith(origin, handling)
 	return opened
@@ -151,7 +152,7 @@ func (s *session) secure(ahead []byte) bool {
 	}
 	s.origin.TLS = describeTLS(state)
 	if user := s.keys.identify(state.PeerCertificates); user != "" {
-		s.origin.User, s.certified, s.identity = user, true, s.server.users.Identify(user)
+		s.origin.User, s.certified, s.identity = user, true, s.server.users.Load().Identify(user)
 	}
 	s.setProtocol()
 	return s.settle()

@@ -75,7 +75,7 @@ func (t *transaction) permit() *relay.Reply {
 	if t.s.listener.Auth == AuthRequired && t.s.origin.User == "" {
 		return &replyNeedAuth
 	}
-	return t.s.server.users.Mail(t.s.identity, t.sender)
+	return t.s.server.users.Load().Mail(t.s.identity, t.sender)
 }
 
 // grant is the priority that the client may have. Anybody may let others go first; to go
@@ -142,7 +142,7 @@ func (t *transaction) screen(m *relay.Message) *relay.Reply {
 	if t.s.identity == nil {
 		return nil
 	}
-	return t.s.server.users.Header(t.s.identity, m.Fields("From"))
+	return t.s.server.users.Load().Header(t.s.identity, m.Fields("From"))
 }
 
 // Reset forgets the message begun, if any.
@@ -166,12 +166,12 @@ func (t *transaction) AuthMechanisms() []string {
 	if !t.s.mayAuth() {
 		return nil
 	}
-	return t.s.server.users.Mechanisms()
+	return t.s.server.users.Load().Mechanisms()
 }
 
 // Auth begins an exchange.
 func (t *transaction) Auth(mechanism string) (sasl.Server, error) {
-	exchange, ok := t.s.server.users.Begin(strings.ToUpper(mechanism), t.s.origin.Client, t.s.listener.Name)
+	exchange, ok := t.s.server.users.Load().Begin(strings.ToUpper(mechanism), t.s.origin.Client, t.s.listener.Name)
 	if !ok {
 		return nil, &replyMechanism
 	}
