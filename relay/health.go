@@ -61,6 +61,11 @@ func (s *Scheduler) judge(p *pool, a Attempt, began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.measure(s.o.Now().Sub(began))
+	if a.Ambiguous && !a.Setback {
+		// The network may be to blame: it is no success of the site's either (conformance T08).
+		s.pump(p)
+		return
+	}
 	if !a.Setback {
 		p.setbacks, p.gate.before = 0, 0
 		p.window.success(p.couriers - len(p.idle))
