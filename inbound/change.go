@@ -98,40 +98,58 @@ func (c *Change) wants(l Listener) bool {
 }
 
 // Commit takes the Change up. Sessions go on in the manners in which they began; new ones, and
-// whoever authenticates from now on, meet the new ones. Those of a listener that is gone end
-// after the message that they are about to send.
-func (c *Change) Commit() {
+// whoever authenticates from now on, meet the new ones. Sessions of a listener that is gone, or
+// has another name, which rules know it by, end before their next message. Meanwhile is
+// called once these can begin none, and before new listeners take anybody in.
+func (c *Change) Commit(meanwhile func()) {
 	s := c.s
 	s.mu.Lock()
-	var former *auth.Authority
-	if c.users != nil { // else sessions of before may still ask for those of before
-		former = s.users.Swap(c.users)
+	gone := c.divide()
+	for _, d := range gone {
+		_ = d.Close() // it is closed as far as it can be
 	}
+	s.roster.drainOthers(c.names())
+	meanwhile()
 	s.roster.limit(c.options.Limits)
-	var doors []*door
-	var gone []*door
-	for _, d := range s.doors {
-		if m := c.kept[d]; m != nil {
-			d.manners.Store(m)
-			doors = append(doors, d)
-		} else {
-			gone = append(gone, d)
-		}
+	for d, m := range c.kept {
+		d.manners.Store(m)
 	}
-	s.doors = append(doors, c.opened...)
 	if s.serving {
 		for _, d := range c.opened {
 			s.serve(d)
 		}
 	}
-	s.mu.Unlock()
-	for _, d := range gone {
-		_ = d.Close() // it is closed as far as it can be
-		s.roster.drainDoor(d)
+	var former *auth.Authority
+	if c.users != nil { // else sessions of before may still ask for those of before
+		former = s.users.Swap(c.users)
 	}
+	s.mu.Unlock()
 	if former != nil {
 		_ = former.Close() // of idle connections, which nobody misses
 	}
+}
+
+// divide puts the doors to be into the server and returns those that go.
+func (c *Change) divide() (gone []*door) {
+	var doors []*door
+	for _, d := range c.s.doors {
+		if c.kept[d] != nil {
+			doors = append(doors, d)
+		} else {
+			gone = append(gone, d)
+		}
+	}
+	c.s.doors = append(doors, c.opened...)
+	return gone
+}
+
+// names are those of the doors to be.
+func (c *Change) names() map[*door]string {
+	names := make(map[*door]string)
+	for d, m := range c.kept {
+		names[d] = m.options.Name
+	}
+	return names
 }
 
 // Discard gives the Change up: all is as it was.

@@ -167,3 +167,13 @@ func (d *door) Close() error {
 	})
 	return err
 }
+
+// isClosed says that the door ended because it was told to.
+func (d *door) isClosed() bool {
+	select {
+	case <-d.closed:
+		return true
+	default:
+		return false
+	}
+}

@@ -120,12 +120,12 @@ func (r *roster) drain() {
 	}
 }
 
-// drainDoor is drain for the sessions of one door.
-func (r *roster) drainDoor(d *door) {
+// drainOthers is drain for the sessions of doors that are not among those, or not by that name.
+func (r *roster) drainOthers(names map[*door]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for s := range r.sessions {
-		if s.door == d {
+		if name, stays := names[s.door]; !stays || name != s.listener.Name {
 			s.drain()
 		}
 	}

@@ -149,8 +149,10 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) serve(d *door) {
 	s.accepting.Go(func() {
 		err := d.serve()
+		if d.isClosed() {
+			return
+		}
 		select {
-		case <-d.closed:
 		case s.failed <- err:
 		default: // it is not the first
 		}
