@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,20 +67,32 @@ func TestNoRecall(t *testing.T) {
 }
 
 // late is a connection on which what is written takes its time.
-type late struct{ net.Conn }
+type late struct {
+	net.Conn
+	clock *clock
+	time  time.Duration
+}
 
 func (c late) Write(p []byte) (int, error) {
-	time.Sleep(10 * time.Millisecond) // the distance
+	c.clock.pass(c.time)
 	return c.Conn.Write(p)
 }
 
-// farAway puts all hosts at a distance.
-func farAway(o *outbound.Options) {
+// SyscallConn implements syscall.Conn.
+func (c late) SyscallConn() (syscall.RawConn, error) { return c.Conn.(syscall.Conn).SyscallConn() }
+
+// away puts all hosts at a distance, by a clock that moves with what is written and not with how busy the
+// machine is.
+func away(o *outbound.Options, distance time.Duration) {
+	c := newClock()
+	o.Now = c.time
 	o.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		nc, err := new(net.Dialer).DialContext(ctx, network, address)
-		return late{nc}, err
+		return late{nc, c, distance}, err
 	}
 }
+
+func farAway(o *outbound.Options) { away(o, 10*time.Millisecond) }
 
 // Over a long way small messages go out whole behind another; over a short one they do not, because
 // they could not be given back.
@@ -88,6 +101,7 @@ func TestWholeOverLongWayOnly(t *testing.T) {
 	for name, far := range map[string]bool{"BDAT RSET MAIL RCPT BDAT": true, "BDAT RSET MAIL RCPT": false} {
 		p := outboundtest.NewPeer(t, withChunking(outboundtest.Script{}))
 		tr := smart(t, func(o *outbound.Options) {
+			away(o, 0)
 			if far {
 				farAway(o)
 			}
