@@ -98,6 +98,8 @@ func schemas() map[string]reflect.Type {
 		"Changed":      reflect.TypeFor[Changed](),
 		"Pause":        reflect.TypeFor[Pause](),
 		"JournalEntry": reflect.TypeFor[JournalEntry](),
+		"Reload":       reflect.TypeFor[Reload](),
+		"Rerouting":    reflect.TypeFor[Rerouting](),
 		"Event":        reflect.TypeFor[Event](),
 	}
 }

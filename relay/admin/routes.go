@@ -39,6 +39,8 @@ func (s *Server) table() []route {
 		{"POST /v1/destinations/{name}/resume", toOperators, s.change(s.resume)},
 		{"POST /v1/destinations/{name}/retry", toOperators, s.change(s.retry)},
 		{"GET /v1/pauses", toReaders, looking(s.pauses)},
+		{"GET /v1/reload", toReaders, looking(s.reloaded)},
+		{"POST /v1/reload", toOperators, looking(s.reload)},
 		{"GET /v1/journal", toReaders, looking(s.journal)},
 		{"GET /v1/trace", toReaders, looking(s.trace)},
 		{"GET /v1/stats", toReaders, looking(s.stats)},

@@ -36,6 +36,8 @@ type Options struct {
 	History relay.History
 	// Operator does what is asked for; without one nothing can be changed.
 	Operator *relay.Operator
+	// Reloader reads the configuration again; without one nobody does.
+	Reloader Reloader
 	// Metrics and Events are the observers that the routes of these names show. Both have
 	// defaults that nobody tells anything.
 	Metrics *Metrics
