@@ -82,6 +82,8 @@ type Delivery struct {
 	Suspended time.Duration
 	// message is at hand while a fresh delivery is handed over in memory.
 	message *Message
+	// paid is how many bytes the rates were charged for as a courier took it.
+	paid int64
 	// Claimed says that whoever holds this value holds the claim: nobody else will be
 	// given the delivery until it is settled or released. Claims live in memory only.
 	Claimed bool

@@ -47,7 +47,7 @@ func (s *Scheduler) pick(c *courier, now time.Time) (Delivery, bool) {
 	if from == nil {
 		return Delivery{}, false
 	}
-	s.spend(p, from, d, now)
+	s.spend(p, from, &d, now)
 	c.hold(d)
 	s.memory -= footprint(d)
 	s.refill(from, now)

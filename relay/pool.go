@@ -26,6 +26,8 @@ type pool struct {
 	endedAfter      int
 	// took is how long a message took on a connection lately.
 	took time.Duration
+	// size is about how large messages were lately, in bytes.
+	size int64
 	// retrying counts the deliveries away that had been attempted before.
 	retrying int
 

@@ -2,9 +2,15 @@ package relay
 
 import "time"
 
-// spend books a delivery that goes to a courier of the pool.
-func (s *Scheduler) spend(p *pool, from *bin, d Delivery, now time.Time) {
-	a := amount{Messages: 1, Recipients: int64(len(d.Recipients))}
+// spend books a delivery that goes to a courier of the pool. Its bytes are paid at once, or as many
+// couriers as there are would each take one more before the first has paid; where the message is not
+// at hand they are reckoned by those before it.
+func (s *Scheduler) spend(p *pool, from *bin, d *Delivery, now time.Time) {
+	d.paid = p.size
+	if d.message != nil {
+		d.paid = d.message.Size
+	}
+	a := amount{Messages: 1, Recipients: int64(len(d.Recipients)), Bytes: d.paid}
 	p.meters.take(a, now)
 	from.meters.take(a, now)
 	from.flow(d.Flow).meters.take(a, now)
@@ -19,27 +25,43 @@ func (s *Scheduler) spent(c *courier, d Delivery, attempted bool) {
 	if attempted {
 		return
 	}
-	p := c.pool
-	a := amount{Messages: 1, Recipients: int64(len(d.Recipients))}
-	p.meters.refund(a)
-	if b := s.bins[d.To]; b != nil {
-		b.meters.refund(a)
-		if f := b.flows[d.Flow]; f != nil {
-			f.meters.refund(a)
-		}
+	s.refund(c.pool, d, amount{Messages: 1, Recipients: int64(len(d.Recipients)), Bytes: d.paid})
+}
+
+// weigh puts what was paid for the bytes of a message right, which is about to be sent. The
+// Scheduler's mu is held.
+func (s *Scheduler) weigh(p *pool, d *Delivery, size int64, now time.Time) {
+	p.size += (size - p.size) / 2
+	more := size - d.paid
+	d.paid = size
+	switch {
+	case more == 0:
+		return
+	case more < 0:
+		s.refund(p, *d, amount{Bytes: -more})
+		return
+	}
+	for _, ms := range s.metersOf(p, *d) {
+		ms.take(amount{Bytes: more}, now)
 	}
 }
 
-// spendBytes books the size of a message that is about to be sent. The Scheduler's mu is held.
-func (s *Scheduler) spendBytes(p *pool, d Delivery, size int64, now time.Time) {
-	a := amount{Bytes: size}
-	p.meters.take(a, now)
+func (s *Scheduler) refund(p *pool, d Delivery, a amount) {
+	for _, ms := range s.metersOf(p, d) {
+		ms.refund(a)
+	}
+}
+
+// metersOf are the meters that a delivery pays at.
+func (s *Scheduler) metersOf(p *pool, d Delivery) []meters {
+	all := []meters{p.meters}
 	if b := s.bins[d.To]; b != nil {
-		b.meters.take(a, now)
+		all = append(all, b.meters)
 		if f := b.flows[d.Flow]; f != nil {
-			f.meters.take(a, now)
+			all = append(all, f.meters)
 		}
 	}
+	return all
 }
 
 // spendConnection books a connection that is opened for the next delivery of the pool.

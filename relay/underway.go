@@ -23,7 +23,7 @@ func (s *Scheduler) begin(c *courier, l *load, now time.Time) {
 	defer s.mu.Unlock()
 	s.underway[l.d.DeliveryID] = Underway{Host: host, Addr: addr, Since: now}
 	c.most = c.pool.messagesPerConnection(s.live().MessagesPerConnection, now)
-	s.spendBytes(c.pool, l.d, l.m.Size, now)
+	s.weigh(c.pool, &l.d, l.m.Size, now)
 }
 
 func (s *Scheduler) end(id DeliveryID) {
