@@ -71,7 +71,11 @@ func (t *Transaction) take(m *Message, e *Edits) {
 			m.Tags = append(m.Tags, tag)
 		}
 	}
-	m.SignWith = append(m.SignWith, e.SignWith...)
+	for _, name := range e.SignWith {
+		if !slices.Contains(m.SignWith, name) {
+			m.SignWith = append(m.SignWith, name)
+		}
+	}
 	t.edits.Header = append(t.edits.Header, e.Header...)
 	t.edits.Flow = cmp.Or(e.Flow, t.edits.Flow)
 	t.discarded = append(t.discarded, e.Removed...)
@@ -99,7 +103,8 @@ func (t *Transaction) admit(rcpt Recipient, e *Edits) *Reply {
 		}
 	}
 	before := *t
-	t.take(&t.message, e)
+	own.Header = without(own.Header, t.edits.Header[min(t.common, len(t.edits.Header)):])
+	t.take(&t.message, &own)
 	if own.Discard || t.edits.Discard {
 		t.discarded = append(t.discarded, rcpt)
 		return nil
@@ -120,6 +125,12 @@ func (t *Transaction) admit(rcpt Recipient, e *Edits) *Reply {
 		t.add(list[i], to[i], own.Held)
 	}
 	return nil
+}
+
+// without leaves out the changes of the header section that have been noted for another recipient:
+// it is one section, and each change is made to it once.
+func without(edits, noted []HeaderEdit) []HeaderEdit {
+	return slices.DeleteFunc(slices.Clone(edits), func(e HeaderEdit) bool { return slices.Contains(noted, e) })
 }
 
 // add adds a recipient that the message does not have yet. Held says why a rule keeps its mail.
@@ -149,13 +160,17 @@ func refuseRoute(rcpt Recipient, reply *Reply) *Reply {
 }
 
 // amend does what the rules want done once the message is there. Its recipients are routed
-// anew where that may have changed their route.
+// anew where that may have changed their route, as may tags that came with a later recipient.
 func (t *Transaction) amend(m *Message, e *Edits) *Reply {
 	t.takeAll(m, e)
 	m.edit(t.edits.Header)
-	if e == nil {
+	if e == nil && len(m.Tags) == 0 {
 		return nil
 	}
+	if e == nil {
+		e = &Edits{}
+	}
+	before := m.Envelope.Recipients
 	if e.Recipients != nil {
 		m.Envelope.Recipients = nil
 		for _, rcpt := range e.Recipients {
@@ -163,13 +178,34 @@ func (t *Transaction) amend(m *Message, e *Edits) *Reply {
 				m.Envelope.Recipients = append(m.Envelope.Recipients, rcpt)
 			}
 		}
-	} else if e.Route != "" {
+	} else {
 		m.Envelope.Recipients = slices.Clone(m.Envelope.Recipients)
 	}
+	t.holdInstead(before, m.Envelope.Recipients)
+	return t.routeAll(m, e.Route)
+}
+
+// holdInstead holds the mail of those who have come in the place of a recipient whose mail is held.
+func (t *Transaction) holdInstead(before, now []Recipient) {
+	why := ""
+	for _, r := range before {
+		if !hasRecipient(now, r.Address) {
+			why = cmp.Or(why, t.held[r.Address])
+		}
+	}
+	for _, r := range now {
+		if why != "" && !hasRecipient(before, r.Address) {
+			t.held[r.Address] = why
+		}
+	}
+}
+
+// routeAll asks for the way of each recipient. A rule may have named the route.
+func (t *Transaction) routeAll(m *Message, route string) *Reply {
 	t.to = make([]Routing, len(m.Envelope.Recipients))
 	for i := range m.Envelope.Recipients {
 		rcpt := &m.Envelope.Recipients[i]
-		rcpt.Route = cmp.Or(e.Route, rcpt.Route)
+		rcpt.Route = cmp.Or(route, rcpt.Route, t.edits.Route)
 		if t.edits.Discard {
 			t.to[i] = Routing{Discard: true}
 			continue

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"mime"
 	"path"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -92,8 +93,48 @@ const (
 	longestWord = 900
 )
 
-// field writes a field, folded (RFC 5322 section 2.2.3). What is not ASCII is encoded (RFC
-// 2047) unless the message may have it.
+// encoded encodes the words of a value that are not ASCII (RFC 2047). Others, such as an address
+// behind a name, stay what they are.
+func encoded(value string) string {
+	var done []string
+	for words := quotedWords(value); len(words) > 0; {
+		n := slices.IndexFunc(words, isASCII)
+		if n < 0 {
+			n = len(words)
+		}
+		if n == 0 {
+			done, words = append(done, words[0]), words[1:]
+			continue
+		}
+		// The space between encoded words does not count, so those in a row are one. The letters
+		// of an address list must not show within (RFC 2047 section 5).
+		text := strings.ToValidUTF8(strings.Join(words[:n], " "), "?")
+		encoder := mime.QEncoding
+		if strings.ContainsAny(text, `"(),.:;<>@[\]`) {
+			encoder = mime.BEncoding
+		}
+		done, words = append(done, encoder.Encode("utf-8", text)), words[n:]
+	}
+	return strings.Join(done, " ")
+}
+
+// quotedWords splits a value at white space, but not within quotes.
+func quotedWords(value string) []string {
+	var words []string
+	quoted := false
+	for word := range strings.FieldsSeq(value) {
+		if quoted {
+			words[len(words)-1] += " " + word
+		} else {
+			words = append(words, word)
+		}
+		quoted = quoted != (strings.Count(word, `"`)%2 == 1)
+	}
+	return words
+}
+
+// field writes a field, folded (RFC 5322 section 2.2.3). What is not ASCII is encoded unless the
+// message may have it.
 func (m *Message) field(name, value string) []byte {
 	value = strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
@@ -102,7 +143,7 @@ func (m *Message) field(name, value string) []byte {
 		return r
 	}, value))
 	if !isASCII(value) && !m.Envelope.SMTPUTF8 || !utf8.ValidString(value) {
-		value = mime.QEncoding.Encode("utf-8", strings.ToValidUTF8(value, "?"))
+		value = encoded(value)
 	}
 	line := name + ":"
 	var b []byte

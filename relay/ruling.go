@@ -1,5 +1,7 @@
 package relay
 
+import "strings"
+
 // Ruling is what the policy says at one stage. The zero Ruling is a yes without conditions.
 type Ruling struct {
 	// Reply refuses; nil accepts.
@@ -17,10 +19,21 @@ func Refusal(reply *Reply) Ruling { return Ruling{Reply: reply} }
 // thousand recipients meets many rules.
 const MaxTrace = 200
 
-// record keeps the verdicts with the message, as far as there is room.
+// maxSaid bounds what is kept of a verdict's words, in bytes: they may quote what a client wrote.
+const maxSaid = 500
+
+// record keeps the verdicts with the message, as far as there is room. A quarter of it is for
+// what is said of the whole message, however many recipients rules were asked about before.
 func (t *Transaction) record(m *Message, trace []Verdict) {
-	if room := t.o.Trace - len(m.Trace); len(trace) > room {
-		trace = trace[:max(room, 0)]
+	room := t.o.Trace - len(m.Trace)
+	if len(trace) > 0 && trace[0].Recipient != "" {
+		room -= t.o.Trace / 4
 	}
-	m.Trace = append(m.Trace, trace...)
+	from := len(m.Trace)
+	m.Trace = append(m.Trace, trace[:min(len(trace), max(room, 0))]...)
+	for i := range m.Trace[from:] {
+		if said := &m.Trace[from+i].Said; len(*said) > maxSaid {
+			*said = strings.ToValidUTF8((*said)[:maxSaid], "") + "..."
+		}
+	}
 }

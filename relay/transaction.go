@@ -28,8 +28,10 @@ type Transaction struct {
 	discarded []Recipient
 	// held says why a rule holds the mail of single recipients.
 	held map[Address]string
-	// edits are what rules want done that has to wait.
-	edits Edits
+	// edits are what rules want done that has to wait. Of its changes of the header section the
+	// first ones, common in number, were wanted before there were recipients.
+	edits  Edits
+	common int
 }
 
 var (
@@ -67,7 +69,7 @@ func (t *Transaction) mail(ctx context.Context, e Envelope, size int64) *Reply {
 		return ruling.Reply
 	}
 	t.takeAll(&t.message, ruling.Edits)
-	t.open = true
+	t.open, t.common = true, len(t.edits.Header)
 	return nil
 }
 
@@ -162,7 +164,7 @@ func (t *Transaction) Trace() []Verdict { return t.message.Trace }
 
 // Reset forgets the message begun, if any.
 func (t *Transaction) Reset() {
-	t.open, t.message, t.to, t.discarded, t.held, t.edits = false, Message{}, nil, nil, nil, Edits{}
+	t.open, t.message, t.to, t.discarded, t.held, t.edits, t.common = false, Message{}, nil, nil, nil, Edits{}, 0
 }
 
 // refuse tells the observer of a refusal on its way out.
