@@ -41,6 +41,8 @@ type Config struct {
 	TLSReports TLSReports
 	Admin      Admin
 	Log        Log
+	// Shown is the file without its secrets, for operators to see.
+	Shown string
 }
 
 // Admin is where operators reach us.
@@ -100,6 +102,7 @@ func load(name string, text []byte, o Overrides) (*Config, error) {
 	if err := r.err(); err != nil {
 		return nil, err
 	}
+	c.Shown = shown(text)
 	return c, nil
 }
 

@@ -30,7 +30,9 @@ func walls() map[string]wall {
 			"the ground floor tells the story with the standard library alone, so that it can be read and tested without knowing any other thing"},
 		"relay/relaytest": {[]string{"relay"}, nil,
 			"fakes and conformance suites stand beside the ports; an adapter in here would test itself"},
-		"relay/admin": {[]string{"relay"}, []string{"github.com/prometheus/client_golang"},
+		"relay/admin/web": {nil, nil,
+			"pages know nothing that the API does not tell them"},
+		"relay/admin": {[]string{"relay", "relay/admin/web"}, []string{"github.com/prometheus/client_golang"},
 			"operators are served over the ports, whatever is behind them"},
 		"dkim": {nil, nil,
 			"signing is a function from bytes to bytes, and the program fits it to relay.Signer"},
@@ -70,7 +72,7 @@ func testWalls() map[string]wall {
 		"relay/admin":  {nil, []string{"github.com/goccy/go-yaml"}, "the description of the API is YAML, and is held to the code"},
 		"inbound/auth": {nil, []string{"github.com/go-asn1-ber/asn1-ber"}, "a directory of its own to ask"},
 		"outbound":     {[]string{"outbound/outboundtest"}, nil, "an adapter's own test peers"},
-		"integration":  {[]string{"integration", "outbound/outboundtest"}, nil, "scripted peers are peers like Postfix"},
+		"integration":  {[]string{"integration", "outbound/outboundtest"}, []string{"github.com/chromedp"}, "scripted peers are peers like Postfix, and a browser is driven from afar"},
 	}
 }
 

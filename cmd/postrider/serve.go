@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -89,6 +90,8 @@ type relayd struct {
 	reporter *tlsrpt.Reporter
 	admin    *admin.Server
 	inbound  *inbound.Server
+	// shown is the configuration in force, for operators to see.
+	shown atomic.Pointer[string]
 	// closers are what to close at the end, last opened first.
 	closers []func() error
 }
@@ -96,6 +99,7 @@ type relayd struct {
 // build opens the spool and binds the listeners. On an error nothing is left open.
 func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	d = &relayd{log: log}
+	d.shown.Store(&config.Shown)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.close())
@@ -103,7 +107,8 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	}()
 	metrics := admin.NewMetrics(version(), time.Now)
 	events := admin.NewEvents(time.Now)
-	observer := relay.Observers{logObserver{log}, metrics, events}
+	trend := admin.NewTrend(time.Now)
+	observer := relay.Observers{logObserver{log}, metrics, events, trend}
 	ids := relay.NewIDs(time.Now, crand.Reader)
 
 	config.Spool.Fault = observer.Faulted
@@ -162,6 +167,7 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	d.admin, err = admin.New(admin.Options{
 		Socket: config.Admin.Socket, HTTP: config.Admin.HTTP, TLS: config.Admin.TLS, Tokens: config.Admin.Tokens,
 		Spool: d.spool, Scheduler: d.scheduler, Operator: operator, History: d.spool, Metrics: metrics, Events: events, Now: time.Now,
+		Trend: trend, Config: func() string { return *d.shown.Load() },
 		Figures: []func() []relay.Figure{d.spool.Figures, transport.Figures}, Alive: d.alive,
 	})
 	if err != nil {

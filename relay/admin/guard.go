@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // Token lets its bearer in over TCP.
@@ -47,12 +48,13 @@ var (
 
 // guard answers who a caller is, and refuses those who may not.
 type guard struct {
-	tokens []Token
-	origin *http.CrossOriginProtection
+	tokens   []Token
+	origin   *http.CrossOriginProtection
+	sessions *sessions
 }
 
-func newGuard(tokens []Token) *guard {
-	return &guard{tokens: tokens, origin: http.NewCrossOriginProtection()}
+func newGuard(tokens []Token, now func() time.Time) *guard {
+	return &guard{tokens: tokens, origin: http.NewCrossOriginProtection(), sessions: newSessions(now)}
 }
 
 // caller is who asks.
@@ -77,6 +79,9 @@ func (g *guard) admit(r *http.Request, a access) (caller, int, error) {
 		return caller{}, http.StatusForbidden, err
 	}
 	token, ok := g.find(r)
+	if !ok {
+		token, ok = g.sessions.find(r)
+	}
 	switch {
 	case !ok:
 		return caller{}, http.StatusUnauthorized, errToken
@@ -116,7 +121,12 @@ func (g *guard) find(r *http.Request) (found Token, ok bool) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return Token{}, false
 	}
-	shown := sha256.Sum256([]byte(strings.TrimSpace(secret)))
+	return g.match(strings.TrimSpace(secret))
+}
+
+// match finds the token with a secret.
+func (g *guard) match(secret string) (found Token, ok bool) {
+	shown := sha256.Sum256([]byte(secret))
 	for _, t := range g.tokens {
 		want := sha256.Sum256([]byte(t.Secret))
 		if subtle.ConstantTimeCompare(shown[:], want[:]) == 1 && t.Secret != "" {

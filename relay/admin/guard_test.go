@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 )
 
 // at is a request that came over the network named.
@@ -61,7 +62,7 @@ func TestGuard(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c, code, err := newGuard(tt.tokens).admit(at(tt.network, tt.method, tt.target, tt.header), tt.access)
+			c, code, err := newGuard(tt.tokens, time.Now).admit(at(tt.network, tt.method, tt.target, tt.header), tt.access)
 			if (err == nil) != (tt.want == 0) || err != nil && code != tt.want {
 				t.Fatalf("got %d, %v; want %d", code, err, tt.want)
 			}

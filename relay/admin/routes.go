@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"net/http"
 	"net/http/pprof"
+
+	"postrider/relay/admin/web"
 )
 
 // openAPI describes the API. A test holds it to the routes and to the types.
@@ -45,6 +47,14 @@ func (s *Server) table() []route {
 		{"GET /v1/trace", toReaders, looking(s.trace)},
 		{"GET /v1/stats", toReaders, looking(s.stats)},
 		{"GET /v1/events", toReaders, looking(s.tail)},
+		{"GET /v1/connections", toReaders, looking(s.connections)},
+		{"GET /v1/trend", toReaders, looking(s.trend)},
+		{"GET /v1/config", toReaders, looking(s.config)},
+		{"GET /v1/session", toAll, looking(s.session)},
+		{"POST /v1/session", toAll, looking(s.signIn)},
+		{"DELETE /v1/session", toAll, looking(s.signOut)},
+		{"GET /{$}", toAll, looking(s.home)},
+		{"GET /ui/", toAll, looking(web.Serve)},
 		{"GET /debug/pprof/", toOwner, looking(pprof.Index)},
 		{"GET /debug/pprof/profile", toOwner, looking(pprof.Profile)},
 		{"GET /debug/pprof/trace", toOwner, looking(pprof.Trace)},
@@ -68,6 +78,11 @@ func (s *Server) routes() http.Handler {
 		})
 	}
 	return mux
+}
+
+// home leads browsers to the dashboard.
+func (s *Server) home(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "/ui/", http.StatusFound)
 }
 
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) { s.o.Metrics.ServeHTTP(w, r) }

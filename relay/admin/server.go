@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"postrider/relay"
@@ -42,6 +43,11 @@ type Options struct {
 	// defaults that nobody tells anything.
 	Metrics *Metrics
 	Events  *Events
+	// Trend is the observer that remembers how things went. It has a default that nobody tells
+	// anything.
+	Trend *Trend
+	// Config shows the configuration in force, without its secrets; nil for none.
+	Config func() string
 	// Figures are what the parts of the relay measure by themselves.
 	Figures []func() []relay.Figure
 	// Alive returns nil once the relay has proved that it moves, and waits for that until its
@@ -76,7 +82,10 @@ func New(o Options) (*Server, error) {
 	if o.Events == nil {
 		o.Events = NewEvents(o.Now)
 	}
-	s := &Server{o: o, guard: newGuard(o.Tokens), stopping: make(chan struct{})}
+	if o.Trend == nil {
+		o.Trend = NewTrend(o.Now)
+	}
+	s := &Server{o: o, guard: newGuard(o.Tokens, o.Now), stopping: make(chan struct{})}
 	s.census = &censusTaker{spool: o.Spool, now: o.Now}
 	s.pulse = &pulse{alive: o.Alive, now: o.Now}
 	if o.Scheduler != nil {
@@ -175,6 +184,13 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	var err error
 	running := len(s.listeners)
+	var sampling sync.WaitGroup
+	defer sampling.Wait()
+	sampled, enough := context.WithCancel(ctx)
+	defer enough()
+	if s.o.Scheduler != nil {
+		sampling.Go(func() { s.sample(sampled) })
+	}
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
