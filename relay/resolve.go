@@ -91,9 +91,11 @@ func (s *Scheduler) join(b *bin, site *Site, terms *SchedulerOptions) {
 		lasting.Expires = later(site.Expires, s.o.Now().Add(resolutionLeast))
 		site = &lasting
 	}
-	if b.gate.pass() {
+	recovered := b.gate.pass()
+	if recovered {
 		s.o.Observer.Gated(Gated{Name: b.to.String()})
 	}
+	s.found(recovered)
 	p := s.pools[site.Key]
 	if p == nil {
 		p = s.newPool(site)
@@ -117,7 +119,11 @@ func (s *Scheduler) unresolved(b *bin, began time.Time, reply Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	smart := b.to.Domain == ""
-	if b.gate.fail(began, s.o.Now(), smart, s.o.Chance(), reply) {
+	closed := b.gate.fail(began, s.o.Now(), smart, s.o.Chance(), reply)
+	if !smart {
+		s.notFound(b)
+	}
+	if closed {
 		s.o.Observer.Gated(Gated{Name: b.to.String(), Closed: true, Until: b.gate.until, Reply: reply})
 	}
 	s.unload(b)

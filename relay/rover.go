@@ -16,9 +16,10 @@ import (
 type rover struct {
 	// horizon is the time before which nothing is left out; zero while nothing is left out at all.
 	horizon time.Time
-	// left says that something has been left out since the latest round began, and missed that
-	// something due before the horizon has been.
+	// left says that something has been left out since the latest round began, next is when the
+	// earliest of that is due, and missed says that something due before the horizon has been.
 	left, missed bool
+	next         time.Time
 	// began is when the latest round did, and took is how long its look at the spool was.
 	began time.Time
 	took  time.Duration
@@ -64,10 +65,11 @@ func (s *Scheduler) rove(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		if !s.roundDue() {
-			continue
+		err := s.sample(ctx)
+		if err == nil && s.roundDue() {
+			err = s.round(ctx)
 		}
-		if err := s.round(ctx); err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil {
 			s.o.Observer.Faulted(Fault{Doing: "look for destinations", Err: err})
 		}
 	}
@@ -78,7 +80,11 @@ func (s *Scheduler) roundDue() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, r := s.o.Now(), &s.rover
-	if r.horizon.IsZero() || now.Sub(r.began) < max(roundLeast, roundShare*r.took) {
+	share := roundShare
+	if s.drought.on() {
+		share = dryShare
+	}
+	if r.horizon.IsZero() || now.Sub(r.began) < max(roundLeast, time.Duration(share)*r.took) {
 		return false
 	}
 	return !now.Before(r.horizon.Add(-roundLead)) || r.missed && s.knows(false)
@@ -107,7 +113,7 @@ func (s *Scheduler) beginRound() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := &s.rover
-	r.began, r.took, r.left, r.missed = s.o.Now(), 0, false, false
+	r.began, r.took, r.left, r.missed, r.next = s.o.Now(), 0, false, false, time.Time{}
 	if !r.horizon.IsZero() {
 		r.horizon = r.began.Add(roundSpan)
 	}
@@ -117,10 +123,21 @@ func (s *Scheduler) beginRound() {
 func (s *Scheduler) looked(took time.Duration, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rover.took += took
-	if !more && !s.rover.left {
-		s.rover.horizon = time.Time{}
+	r := &s.rover
+	r.took += took
+	switch {
+	case more:
+	case !r.left:
+		r.horizon = time.Time{}
+	case !r.missed:
+		r.horizon = later(r.horizon, r.next) // nothing has to be looked for before that
 	}
+}
+
+// leave takes note that something is left out that is due then.
+func (r *rover) leave(due time.Time) {
+	r.left = true
+	r.next = earlier(r.next, due)
 }
 
 // discover takes up what the spool has from a place on. It says whether it came to an end for
@@ -145,8 +162,13 @@ func (s *Scheduler) discover(ctx context.Context, from *BinHead) (full bool, err
 func (s *Scheduler) takeUp(head BinHead) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if g, ok := s.rover.shelved[head.To]; ok && g.until.After(s.o.Now()) {
-		s.rover.left = true
+	now, r := s.o.Now(), &s.rover
+	if r.resting(head.To, now) {
+		r.leave(later(head.Due, r.shelved[head.To].until))
+		return true
+	}
+	if s.bins[head.To] == nil && head.Due.Before(now) && head.To.Domain != "" && s.drought.on() {
+		r.leave(now.Add(roundSpan))
 		return true
 	}
 	switch s.admit(head.To, head.Flow, head.Due, false) {
@@ -180,7 +202,7 @@ func (s *Scheduler) admit(to Destination, flow Flow, due time.Time, fresh bool) 
 	now, r := s.o.Now(), &s.rover
 	for range 2 {
 		if !r.horizon.IsZero() && !due.Before(r.horizon) {
-			r.left = true
+			r.leave(due)
 			return leftOut
 		}
 		if s.knows(fresh) {
@@ -190,7 +212,7 @@ func (s *Scheduler) admit(to Destination, flow Flow, due time.Time, fresh bool) 
 			break
 		}
 	}
-	r.left = true
+	r.leave(due)
 	if due.Sub(now) > evictLeast {
 		r.horizon = earlier(r.horizon, due)
 		return leftOut
@@ -226,7 +248,8 @@ func (s *Scheduler) evict(now time.Time) bool {
 	if len(wakes) > 0 {
 		slices.SortFunc(wakes, time.Time.Compare)
 		cutoff := wakes[len(wakes)/4*3]
-		r.horizon, r.left = earlier(r.horizon, cutoff), true
+		r.horizon = earlier(r.horizon, cutoff)
+		r.leave(cutoff)
 		s.eachIdle(func(b *bin, f *flow) {
 			if !b.wakeOf(f, now).Before(cutoff) {
 				s.forgetFlow(b, f)
@@ -275,6 +298,12 @@ func (b *bin) closedGate(now time.Time) *gate {
 		return nil
 	}
 	return g
+}
+
+// resting says that the gate of a destination that was forgotten is not to be tried yet.
+func (r *rover) resting(to Destination, now time.Time) bool {
+	g, ok := r.shelved[to]
+	return ok && g.until.After(now)
 }
 
 // shelve keeps the gate of a bin that is forgotten.

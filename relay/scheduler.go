@@ -85,6 +85,7 @@ type Scheduler struct {
 	limits      *limiter
 	lessons     lessons
 	rover       rover
+	drought     drought
 	bins        map[Destination]*bin
 	pools       map[string]*pool
 	pauses      pauses
