@@ -41,13 +41,18 @@ func (f *configFlags) load() (*configs.Config, error) {
 	return configs.Load(f.file, f.overrides)
 }
 
-// adminSocket is the socket of a relay with this configuration.
-func (f *configFlags) adminSocket() (string, error) {
+// loadForAsking is load for a command that only needs to know where things are.
+func (f *configFlags) loadForAsking() (*configs.Config, error) {
 	if f.file == "" {
 		// Asking needs no name, which running does.
 		f.overrides.Hostname = "relay.invalid"
 	}
-	c, err := f.load()
+	return f.load()
+}
+
+// adminSocket is the socket of a relay with this configuration.
+func (f *configFlags) adminSocket() (string, error) {
+	c, err := f.loadForAsking()
 	if err != nil {
 		return "", err
 	}

@@ -25,7 +25,7 @@ The relay is asked over its admin socket. Give the --config that it was started
 with, or --socket; without either it is the socket of a relay without a
 configuration file, in $STATE_DIRECTORY or ./postrider-data.`,
 	}
-	queue.AddCommand(newQueueListCommand(), newQueueShowCommand())
+	queue.AddCommand(newQueueListCommand(), newQueueShowCommand(), newQueueExportCommand(), newQueueImportCommand())
 	for _, q := range queueActions() {
 		queue.AddCommand(newQueueActionCommand(q))
 	}

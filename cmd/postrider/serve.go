@@ -158,6 +158,10 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 		return d, err
 	}
 
+	importer, err := relay.NewImporter(relay.ImporterOptions{Spool: d.spool, History: d.spool, Scheduler: d.scheduler})
+	if err != nil {
+		return d, err
+	}
 	operator, err := relay.NewOperator(context.Background(), relay.OperatorOptions{
 		Scheduler: d.scheduler, Notes: d.spool, Told: logOrders(log),
 	})
@@ -169,6 +173,7 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 		Spool: d.spool, Scheduler: d.scheduler, Operator: operator, History: d.spool, Metrics: metrics, Events: events, Now: time.Now,
 		Trend: trend, Config: func() string { return *d.shown.Load() },
 		Figures: []func() []relay.Figure{d.spool.Figures, transport.Figures}, Alive: d.alive,
+		Importer: importer, Checkpoint: d.spool.Checkpoint,
 	})
 	if err != nil {
 		return d, err

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"postrider/relay"
 )
 
 // Client asks a running daemon over its socket.
@@ -219,12 +221,17 @@ func (c *Client) post(ctx context.Context, path string, v any) (io.ReadCloser, e
 }
 
 func (c *Client) do(ctx context.Context, method, path string, content io.Reader) (io.ReadCloser, error) {
+	return c.send(ctx, method, path, content, "application/json")
+}
+
+// send makes a request with content of a kind, if there is any, and gives the body of the answer.
+func (c *Client) send(ctx context.Context, method, path string, content io.Reader, kind string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://postrider"+path, content)
 	if err != nil {
 		return nil, err
 	}
 	if content != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", kind)
 	}
 	resp, err := c.http.Do(req)
 	if op, ok := errors.AsType[*net.OpError](err); ok {
@@ -240,6 +247,9 @@ func (c *Client) do(ctx context.Context, method, path string, content io.Reader)
 	var p problem
 	if json.NewDecoder(resp.Body).Decode(&p) != nil || p.Error == "" {
 		p.Error = resp.Status
+	}
+	if resp.StatusCode == http.StatusNotFound {
+		return nil, fmt.Errorf("%w: %s", relay.ErrNotFound, p.Error)
 	}
 	return nil, errors.New(p.Error)
 }

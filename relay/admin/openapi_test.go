@@ -79,7 +79,17 @@ func TestOpenAPIRoutes(t *testing.T) {
 // schemas are the types behind the schemas.
 func schemas() map[string]reflect.Type {
 	return map[string]reflect.Type{
-		"Problem":      reflect.TypeFor[problem](),
+		"Problem":    reflect.TypeFor[problem](),
+		"Checkpoint": reflect.TypeFor[Checkpoint](),
+		"PutResult":  reflect.TypeFor[PutResult](),
+
+		"Record":          reflect.TypeFor[Record](),
+		"RecordEnvelope":  reflect.TypeFor[RecordEnvelope](),
+		"RecordRecipient": reflect.TypeFor[RecordRecipient](),
+		"RecordOrigin":    reflect.TypeFor[RecordOrigin](),
+		"RecordDelivery":  reflect.TypeFor[RecordDelivery](),
+		"RecordReply":     reflect.TypeFor[RecordReply](),
+
 		"Entry":        reflect.TypeFor[Entry](),
 		"Detail":       reflect.TypeFor[Detail](),
 		"Bin":          reflect.TypeFor[Bin](),

@@ -134,3 +134,6 @@ func (s *Selection) exact() (relay.Destination, bool) {
 	to.Domain = strings.ToLower(to.Domain)
 	return to, s.Destination != "" && !strings.Contains(s.Destination, "*")
 }
+
+// IsEmpty says that no condition is set.
+func (s *Selection) IsEmpty() bool { return s.query().Encode() == "" }

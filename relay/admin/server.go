@@ -50,6 +50,10 @@ type Options struct {
 	Config func() string
 	// Figures are what the parts of the relay measure by themselves.
 	Figures []func() []relay.Figure
+	// Importer takes in messages of other queues; without one they can only be read.
+	Importer *relay.Importer
+	// Checkpoint copies the spool to a directory; without one nobody can.
+	Checkpoint func(ctx context.Context, dir string) error
 	// Alive returns nil once the relay has proved that it moves, and waits for that until its
 	// context ends. Without one it is taken to move if it answers.
 	Alive func(context.Context) error
