@@ -61,6 +61,7 @@ func (c *chunks) Read(p []byte) (int, error) {
 		}
 	}
 	n, err := c.s.in.Read(p[:min(int64(len(p)), c.left)])
+	c.s.measure(p[:n])
 	c.left -= int64(n)
 	return n, unexpected(err)
 }

@@ -42,6 +42,7 @@ func (d *dots) Read(p []byte) (int, error) {
 	}
 	available, _ := d.w.in.Peek(min(d.w.in.Buffered(), len(p)))
 	n := copy(p, d.upToDot(available))
+	d.w.measure(p[:n])
 	d.note(p[:n])
 	_, err := d.w.in.Discard(n)
 	return n, err

@@ -149,6 +149,9 @@ func (d *door) admit(conn net.Conn) {
 		return
 	}
 	s.observe("connect", reply)
+	s.transcribe()
+	s.transcript.Note("turned away: %v", reply)
+	s.transcript.End()
 	if s.listener.TLS.mode() != TLSImplicit {
 		// A fresh connection has room for a line, so this does not hold up the next client.
 		if conn.SetWriteDeadline(s.now().Add(farewellTimeout)) == nil {

@@ -112,6 +112,7 @@ func (s *session) data(argument string) *smtp.SMTPError {
 func (s *session) receive(c content) *smtp.SMTPError {
 	s.setPace(&pace{began: s.now()})
 	defer s.setPace(nil)
+	defer s.measured()
 	s.failed = nil
 	err := s.mail.Data(c)
 	s.forget()

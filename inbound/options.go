@@ -25,7 +25,9 @@ type Options struct {
 	Limits   Limits
 	Receiver *relay.Receiver
 	Observer relay.Observer
-	Now      func() time.Time
+	// Transcripts takes down what is said where somebody wants to read it; nil for nobody.
+	Transcripts relay.Transcriber
+	Now         func() time.Time
 	// Grace is how long a message that is being received may take to its end after Run's
 	// context has ended. 30 s by default.
 	Grace time.Duration

@@ -34,6 +34,7 @@ func (s *session) unproxy() bool {
 		return false
 	}
 	s.origin.Client, s.peer = client, client
+	s.proxied = false
 	return s.settle()
 }
 
@@ -48,6 +49,7 @@ func proxied(h *proxyproto.Header) (netip.Addr, error) {
 
 // settle counts the session as that of the client it turned out to have.
 func (s *session) settle() bool {
+	s.transcribe()
 	reply := s.server.roster.move(s)
 	if reply != nil {
 		s.end(s.refuse("connect", reply))

@@ -102,6 +102,7 @@ func (s *session) close() {
 	s.mail.Logout() // it cannot fail
 	s.server.roster.leave(s)
 	s.hangUp() // nobody is left to tell of an error
+	s.transcript.End()
 }
 
 // contained runs what is not ours to trust. A panic ends the session after a 451.
@@ -118,6 +119,7 @@ func (s *session) contained(doing string, do func() *smtp.SMTPError) (reply *smt
 
 // open does what comes before the first command.
 func (s *session) open() {
+	s.transcribe()
 	if s.proxied && !s.unproxy() {
 		return
 	}
@@ -147,10 +149,12 @@ func (s *session) secure(ahead []byte) bool {
 	state, err := s.startTLS(s.ctx, s.tls, ahead)
 	if err != nil {
 		s.over = true
+		s.transcript.Note("%v", err)
 		s.observe("connect", replyHandshake.Because(err))
 		return false
 	}
 	s.origin.TLS = describeTLS(state)
+	s.transcript.Note("%s", s.origin.TLS)
 	if user := s.keys.identify(state.PeerCertificates); user != "" {
 		s.origin.User, s.certified, s.identity = user, true, s.server.users.Load().Identify(user)
 	}
@@ -193,8 +197,10 @@ func (s *session) command() (string, bool) {
 		line, err := s.readLine(s.longest())
 		switch {
 		case err == nil:
+			s.heard(line)
 			return string(line), true
 		case errors.Is(err, errLineTooLong):
+			s.transcript.Note("%v", err)
 			s.answer(s.refuse("connect", &replyLongLine))
 		default:
 			s.broken(err)
@@ -213,6 +219,7 @@ func (s *session) longest() int {
 
 // broken ends a session that cannot be read from any more, and says so if anybody is left.
 func (s *session) broken(err error) {
+	s.transcript.Note("%v", err)
 	switch {
 	case errors.Is(err, errDraining):
 		s.end(edge(&replyDraining))

@@ -47,6 +47,10 @@ type wire struct {
 	until time.Time
 	// failed is the error that ended reading.
 	failed error
+	// transcript takes down what is said, nil where nobody wants to read it, and length is that of
+	// the message that is being received.
+	transcript *relay.Transcript
+	length     relay.Length
 
 	mu       sync.Mutex
 	draining bool
@@ -113,7 +117,9 @@ func (s sink) Write(p []byte) (int, error) {
 	if err := s.w.raw.SetWriteDeadline(s.w.now().Add(s.w.limits.Idle)); err != nil {
 		return 0, err
 	}
-	return s.w.conn.Write(p)
+	n, err := s.w.conn.Write(p)
+	s.w.transcript.Answers(relay.Us, p[:n])
+	return n, err
 }
 
 // readLine reads a command line of up to limit bytes and returns it without its end. A

@@ -75,8 +75,11 @@ func (c *conn) sasl(m sasl.Client) error {
 	if initial != nil {
 		line += " " + base64.StdEncoding.EncodeToString(initial)
 	}
+	takeDown := c.transcript.Command
 	for range maxChallenges {
-		a, err := c.command(line, c.t.o.Timeouts.Hello)
+		takeDown(relay.Us, line)
+		takeDown = c.transcript.Secret
+		a, err := c.exchange(line, c.t.o.Timeouts.Hello)
 		if err != nil {
 			return c.lost("AUTH", err)
 		}

@@ -66,6 +66,8 @@ type conn struct {
 	fruitless int
 	// closed says that nothing more must be read or written.
 	closed bool
+	// transcript takes down what is said, nil where nobody wants to read it.
+	transcript *relay.Transcript
 }
 
 var _ relay.Conn = (*conn)(nil)
@@ -108,8 +110,8 @@ func (c *conn) Close() error {
 	if c.closed {
 		return nil
 	}
-	if c.ahead == nil && !c.recalled && c.write([]byte("QUIT\r\n"), c.t.o.Timeouts.Quit) == nil {
-		c.read(c.t.o.Timeouts.Quit)
+	if c.ahead == nil && !c.recalled {
+		c.command("QUIT", c.t.o.Timeouts.Quit)
 	}
 	c.abandon()
 	return nil
@@ -121,6 +123,7 @@ func (c *conn) abandon() {
 	c.closed = true
 	c.raw.Close()
 	c.nc.Close()
+	c.transcript.End()
 }
 
 // until ends the connection when the context ends. The function it returns gives that up.
@@ -153,11 +156,18 @@ func (c *conn) readBy(deadline time.Time) (answerLines, error) {
 	}
 	a, err := readReply(c.r)
 	c.unfit = c.unfit || a.mixed
+	c.heard(a, err)
 	return a, err
 }
 
 // command sends one line and reads its reply.
 func (c *conn) command(line string, within time.Duration) (answerLines, error) {
+	c.transcript.Command(relay.Us, line)
+	return c.exchange(line, within)
+}
+
+// exchange is command without a word to the transcript.
+func (c *conn) exchange(line string, within time.Duration) (answerLines, error) {
 	if err := c.write([]byte(line+"\r\n"), within); err != nil {
 		return answerLines{}, err
 	}

@@ -54,6 +54,7 @@ func newDelivery(c *conn, t relay.Transfer) *delivery {
 // end those get the reply of what went wrong.
 func (c *conn) Deliver(ctx context.Context, t relay.Transfer, next func() (relay.Transfer, bool)) relay.Attempt {
 	begun, used := c.t.o.Now(), c.messages
+	c.transcribeFor(t)
 	d, x := c.expected(t)
 	d.next = next
 	c.reportDelivery(t)

@@ -110,11 +110,15 @@ func (t *Transport) open(ctx context.Context, r *Route, to remote, patience time
 }
 
 func (t *Transport) attempt(ctx context.Context, r *Route, to remote, patience time.Duration) (*conn, error) {
+	x := t.transcribe(r, to.domain, to)
 	nc, err := t.connect(ctx, r, to, patience)
 	if err != nil {
+		x.Note("connect: %v", err)
+		x.End()
 		return nil, saying(replyNoAnswer, "Connect to %s: %s", to, cause(err)).Because(err)
 	}
 	c := t.newConn(nc, r, to)
+	c.transcript = x
 	stop := c.until(ctx)
 	begun := false
 	defer func() {
@@ -129,6 +133,7 @@ func (t *Transport) attempt(ctx context.Context, r *Route, to remote, patience t
 		err = ctx.Err()
 	}
 	if err != nil {
+		x.Note("given up: %v", err)
 		if ctx.Err() == nil && !errors.Is(err, errResumed) {
 			c.reportFailure(err)
 		}

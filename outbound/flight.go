@@ -51,19 +51,20 @@ func (x *transaction) launch(b *buffer) error {
 		}
 	}
 	if x.cleared {
-		b.w.WriteString("RSET\r\n")
+		x.say(b, "RSET")
 	}
-	b.w.WriteString(x.commands.mail() + "\r\n")
+	x.say(b, x.commands.mail())
 	for _, i := range x.group {
-		b.w.WriteString(x.commands.rcpt(x.t.Recipients[i]) + "\r\n")
+		x.say(b, x.commands.rcpt(x.t.Recipients[i]))
 	}
 	switch {
 	case x.whole:
-		fmt.Fprintf(b.w, "BDAT %d LAST\r\n", m.Size)
+		x.say(b, fmt.Sprintf("BDAT %d LAST", m.Size))
 		b.w.Write(content)
+		x.contained(content)
 		x.committed = true
 	case !x.chunked:
-		b.w.WriteString("DATA\r\n")
+		x.say(b, "DATA")
 	}
 	x.launched = true
 	return nil

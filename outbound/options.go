@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"postrider/outbound/tlsrpt"
+	"postrider/relay"
 )
 
 // Options configure a Transport. The zero value of each field but Hostname and Routes
@@ -59,6 +60,8 @@ type Options struct {
 	// HTTP reaches token endpoints and MTA-STS policies. Default: one that honours the proxy of the environment.
 	HTTP *http.Client
 
+	// Transcripts takes down what is said where somebody wants to read it; nil for nobody.
+	Transcripts relay.Transcriber
 	// Diverted, where it is set, is told when mail of a route goes around it, and when no longer. It
 	// must not wait.
 	Diverted func(Diversion)

@@ -61,6 +61,7 @@ func (c *conn) encrypt(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.t.o.Timeouts.Hello)
 	defer cancel()
 	if err := client.HandshakeContext(ctx); err != nil {
+		c.transcript.Note("TLS handshake: %v", err)
 		c.note(tlsrpt.ValidationFailure, "the handshake failed: "+cause(err))
 		if c.level == TLSMay && c.route.Auth == nil && c.remote.addr.Port() != smtps && !errors.Is(err, context.Canceled) {
 			return fmt.Errorf("%w: %w", errPlainInstead, err)
@@ -69,6 +70,7 @@ func (c *conn) encrypt(ctx context.Context) error {
 	}
 	state := client.ConnectionState()
 	fault := c.verify(ctx, state)
+	c.transcript.Note("%s, certificate: %s", describeTLS(state), proof(fault))
 	c.report.certificate = fault
 	if fault != nil && state.DidResume {
 		c.t.sessions.Put(config.ServerName, nil)

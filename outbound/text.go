@@ -157,12 +157,12 @@ func (x *transaction) write() (local, lost error) {
 	defer x.giveBack(b)
 	var w contentWriter = &dotWriter{w: b.w}
 	if x.chunked {
-		fmt.Fprintf(b.w, "BDAT %d LAST\r\n", m.Size)
+		x.say(b, fmt.Sprintf("BDAT %d LAST", m.Size))
 		w = &chunkWriter{w: b.w, size: m.Size}
 	}
 	_, err := w.Write(m.Header)
 	if err == nil {
-		_, err = io.CopyBuffer(w, x.t.Body, b.copy)
+		err = x.copyBody(w, b)
 	}
 	n, broken := w.written()
 	switch {
@@ -178,6 +178,19 @@ func (x *transaction) write() (local, lost error) {
 	}
 	x.follow(b)
 	return nil, b.w.Flush()
+}
+
+// copyBody writes the body, and takes down how long the message is.
+func (x *transaction) copyBody(w io.Writer, b *buffer) error {
+	if x.c.transcript == nil {
+		_, err := io.CopyBuffer(w, x.t.Body, b.copy)
+		return err
+	}
+	var length relay.Length
+	_, _ = length.Write(x.t.Message.Header) // it cannot fail
+	_, err := io.CopyBuffer(io.MultiWriter(w, &length), x.t.Body, b.copy)
+	x.c.transcript.Content(relay.Us, length)
+	return err
 }
 
 // interrupted handles a connection that broke before the final dot had been sent. A peer that

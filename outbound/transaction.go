@@ -63,6 +63,7 @@ func (x *transaction) run() (again []int) {
 // ask gets the reply to a command, which it sends first unless it is in flight already.
 func (x *transaction) ask(line string, deadline time.Time) (answerLines, error) {
 	if !x.pipelined {
+		x.c.transcript.Command(relay.Us, line)
 		if err := x.c.writeBy([]byte(line+"\r\n"), deadline); err != nil {
 			return answerLines{}, err
 		}
