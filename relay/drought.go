@@ -21,7 +21,7 @@ const (
 	dryAfter = 100
 	// dryPace is how many destinations are tried in a second during a drought: those that are
 	// known, and as many that are not.
-	dryPace = 8
+	dryPace = 4
 	// dryShare is the part of the time, one in so many, that rounds may take in a drought.
 	dryShare = 300
 	// dryRelief is within what time all are tried when a drought ends.

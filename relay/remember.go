@@ -23,6 +23,13 @@ func (s *Scheduler) recall(ctx context.Context) {
 		return
 	}
 	now := s.o.Now()
+	mark, err := MarkOf(ctx, s.o.Notes)
+	if err != nil {
+		s.forgot("recall when we ran last", err)
+	}
+	s.mu.Lock()
+	s.marks.resume(mark, now)
+	s.mu.Unlock()
 	s.recallEach(ctx, noteRate, s.limits.recall)
 	s.recallEach(ctx, noteSite, func(key string, value []byte) { s.lessons.recall(key, value, now) })
 }
@@ -63,7 +70,7 @@ func (s *Scheduler) rememberNow(ctx context.Context) {
 	}
 	s.mu.Lock()
 	now := s.o.Now()
-	notes := s.limits.changes(now)
+	notes := append(s.limits.changes(now), s.marks.note(now)...)
 	for _, p := range s.pools {
 		s.lessons.learn(p, now)
 	}

@@ -160,7 +160,7 @@ func (s *Scheduler) prepare(d Delivery) (ready *Message) {
 	case !d.fits(m):
 		s.unreadable(d, nil, fmt.Errorf("%w: recipients %v of %d", ErrCorrupt, d.Recipients, len(m.Envelope.Recipients)))
 		return nil
-	case s.live().Retry.expired(&d, m.Received, s.o.Now()):
+	case s.expires(&d, m.Received, s.o.Now()):
 		s.expire(d, m)
 		return nil
 	case s.reroute(d, m):

@@ -78,7 +78,7 @@ func (r *rig) build(t *testing.T) {
 	t.Helper()
 	o := r.options
 	o.Hostname, o.Spool, o.Transport, o.Policy, o.Observer = "relay.test", r.spool, r.transport, r.policy, r.observer
-	o.IDs, o.Now, o.Chance = r.ids, time.Now, func() float64 { return 0.999 }
+	o.IDs, o.Now, o.Chance = r.ids, r.now(), func() float64 { return 0.999 }
 	var err error
 	if r.scheduler, err = relay.NewScheduler(o); err != nil {
 		t.Fatal(err)
@@ -91,11 +91,19 @@ func (r *rig) receive(t *testing.T) {
 	var err error
 	r.receiver, err = relay.NewReceiver(relay.ReceiverOptions{
 		Hostname: "relay.test", Spool: r.spool, Policy: r.policy, Observer: r.observer,
-		History: r.history, Scheduler: r.scheduler, IDs: r.ids, Now: time.Now,
+		History: r.history, Scheduler: r.scheduler, IDs: r.ids, Now: r.now(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// now is the clock of the options, else the time of the bubble.
+func (r *rig) now() func() time.Time {
+	if r.options.Now != nil {
+		return r.options.Now
+	}
+	return time.Now
 }
 
 func (r *rig) run() {

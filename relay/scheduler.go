@@ -86,6 +86,7 @@ type Scheduler struct {
 	lessons     lessons
 	rover       rover
 	drought     drought
+	marks       marks
 	bins        map[Destination]*bin
 	pools       map[string]*pool
 	pauses      pauses

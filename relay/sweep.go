@@ -18,7 +18,9 @@ func (s *Scheduler) sweep(ctx context.Context) {
 	var warned ID
 	for {
 		now := s.o.Now()
-		s.sweepExpired(ctx, now)
+		if !s.isLenient(now) {
+			s.sweepExpired(ctx, now)
+		}
 		if s.live().Retry.WarnAfter > 0 {
 			warned = s.sweepLate(ctx, warned, now)
 		}
