@@ -74,6 +74,13 @@ type head struct {
 	first string
 }
 
+// begin gives the first key.
+func (h *head) begin() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.first
+}
+
 // lower notes a key that has become visible.
 func (h *head) lower(key []byte) {
 	h.mu.Lock()

@@ -23,13 +23,11 @@ func (s *Spool) Claim(ctx context.Context, to relay.Destination, flow relay.Flow
 		return nil, time.Time{}, err
 	}
 	c := claim{s: s, prefix: binPrefix(to, flow), now: now, n: n}
-	if err := c.run(); err != nil {
+	if err := c.run(ctx); err != nil {
 		s.giveUp(c.taken)
 		return nil, time.Time{}, fmt.Errorf("claim from %s: %w", to, err)
 	}
-	for _, bad := range c.bad {
-		s.setAside(bad.key, bad.err)
-	}
+	s.setAsideAll(c.bad)
 	return c.taken, c.next, nil
 }
 
@@ -50,31 +48,38 @@ type badRecord struct {
 	err error
 }
 
-func (c *claim) run() (err error) {
+func (c *claim) run(ctx context.Context) error {
 	t := c.s.bins.stripe(c.prefix)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	end := afterBin(c.prefix)
+	stop, err := c.walk(t, end)
+	switch {
+	case errors.Is(err, relay.ErrCorrupt):
+		return c.goAround(ctx, t, end)
+	case err == nil && !stop:
+		t.raise(c.prefix, end)
+	}
+	return err
+}
+
+// walk goes along the bin, and says whether it has stopped before the end.
+func (c *claim) walk(t *binStripe, end []byte) (stop bool, err error) {
 	it, err := c.s.db.NewIter(&pebble.IterOptions{LowerBound: t.bound(c.prefix), UpperBound: end})
 	if err != nil {
-		return corrupt(err)
+		return false, corrupt(err)
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
+	defer func() { err = errors.Join(err, corrupt(it.Close())) }()
 	for ok := it.First(); ok; ok = c.goOn(it) {
-		stop, err := c.visit(it)
-		if err != nil {
-			return err
+		if stop, err = c.visit(it.Key(), it.ValueAndErr); err != nil {
+			return false, err
 		}
 		if stop {
 			t.raise(c.prefix, it.Key())
-			return nil
+			return true, nil
 		}
 	}
-	if err := it.Error(); err != nil {
-		return corrupt(err)
-	}
-	t.raise(c.prefix, end)
-	return nil
+	return false, corrupt(it.Error())
 }
 
 // goOn moves to the next key. An iterator that has met an error wants to be placed anew.
@@ -85,11 +90,11 @@ func (c *claim) goOn(it *pebble.Iterator) bool {
 	return it.SeekGE(append(bytes.Clone(c.bad[len(c.bad)-1].key), 0))
 }
 
-// visit takes the delivery at the iterator, or says that the walk stops before it.
-func (c *claim) visit(it *pebble.Iterator) (stop bool, err error) {
-	p, _, err := parsePlace(it.Key())
+// visit takes the delivery with the key, or says that the walk stops before it.
+func (c *claim) visit(key []byte, read func() ([]byte, error)) (stop bool, err error) {
+	p, _, err := parsePlace(key)
 	if err != nil {
-		c.reject(it, err)
+		c.reject(key, err)
 		return false, nil
 	}
 	if _, held := c.s.claims.key(p.id); held {
@@ -99,28 +104,30 @@ func (c *claim) visit(it *pebble.Iterator) (stop bool, err error) {
 		c.next = p.due
 		return true, nil
 	}
-	value, err := it.ValueAndErr()
-	if pebble.IsCorruptionError(err) {
-		c.reject(it, corrupt(err))
+	value, err := read()
+	switch err := corrupt(err); {
+	case errors.Is(err, relay.ErrCorrupt):
+		c.reject(key, err)
 		return false, nil
-	}
-	if err != nil {
+	case errors.Is(err, pebble.ErrNotFound): // its location alone was left
+		return false, nil
+	case err != nil:
 		return false, err
 	}
 	d, err := c.s.codec.decodeDelivery(p, value)
 	if err != nil {
-		c.reject(it, err)
+		c.reject(key, err)
 		return false, nil
 	}
-	if c.s.claims.take(p.id, string(it.Key())) {
+	if c.s.claims.take(p.id, string(key)) {
 		d.Claimed = true
 		c.taken = append(c.taken, d)
 	}
 	return false, nil
 }
 
-func (c *claim) reject(it *pebble.Iterator, err error) {
-	c.bad = append(c.bad, badRecord{key: append([]byte(nil), it.Key()...), err: err})
+func (c *claim) reject(key []byte, err error) {
+	c.bad = append(c.bad, badRecord{key: bytes.Clone(key), err: err})
 }
 
 // ClaimMessage claims what is neither claimed nor held of a message.

@@ -55,6 +55,9 @@ func (s *Spool) listener() *pebble.EventListener {
 		WriteStallBegin: func(pebble.WriteStallBeginInfo) { s.disk.note(&s.disk.stalled, true) },
 		WriteStallEnd:   func() { s.disk.note(&s.disk.stalled, false) },
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			if !s.told.first(info.Path) {
+				return
+			}
 			s.o.Fault(relay.Fault{Doing: "read the spool", Err: fmt.Errorf("%w: %s", relay.ErrCorrupt, info)})
 		},
 		PossibleAPIMisuse: func(info pebble.PossibleAPIMisuseInfo) {

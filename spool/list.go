@@ -33,6 +33,12 @@ func (s *Spool) Bins(ctx context.Context, from relay.BinHead) iter.Seq2[relay.Bi
 		}
 		for {
 			key, err := s.firstFrom(ctx, next, after([]byte{spaceQueue}))
+			if errors.Is(err, relay.ErrCorrupt) {
+				var keys [][]byte
+				if keys, err = s.around(ctx, next, after([]byte{spaceQueue}), 1); len(keys) > 0 {
+					key = keys[0]
+				}
+			}
 			if err != nil {
 				yield(relay.BinHead{}, fmt.Errorf("find bins: %w", err))
 				return

@@ -3,6 +3,7 @@ package spool
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -16,6 +17,9 @@ func (s *Spool) Places(ctx context.Context, from relay.Place) iter.Seq2[relay.Pl
 		next := place{held: from.Held, to: from.To, flow: from.Flow, due: from.Due, id: from.DeliveryID}.key()
 		for {
 			keys, err := s.pageOf(ctx, next)
+			if errors.Is(err, relay.ErrCorrupt) {
+				keys, err = s.around(ctx, next, after(next[:1]), pageSize)
+			}
 			if err != nil {
 				yield(relay.Place{}, fmt.Errorf("list places: %w", err))
 				return

@@ -35,6 +35,7 @@ type Spool struct {
 	located  head
 
 	forgotten forgotten
+	told      told
 
 	// using counts what uses db, and closed forbids more of it.
 	using  sync.WaitGroup
