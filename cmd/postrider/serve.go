@@ -20,7 +20,6 @@ import (
 
 	"postrider/configs"
 	"postrider/inbound"
-	"postrider/outbound"
 	"postrider/outbound/tlsrpt"
 	"postrider/policy"
 	"postrider/relay"
@@ -44,18 +43,15 @@ flags cover what a container needs; everything else is in the configuration file
 The log goes to stderr. A line "ready" says that all listeners are up. SIGTERM and
 SIGINT stop the relay: messages being received and attempts under way may finish,
 everything else waits in the data directory for the next start. SIGHUP reads the
-listeners' certificates again, which also happens when their files change.`,
+configuration again, as postrider reload does; certificates, keys, users and lists are
+read again by themselves when their files change.`,
 		Example: `  postrider serve --relay-host 127.0.0.1:2626
   postrider serve --listen :25 --allow 10.0.0.0/8 --hostname relay.example.com --data /var/lib/postrider
   postrider serve --relay-host smtp.example.com:587 --relay-user app --relay-password-file /run/secrets/smtp
   postrider serve --config /etc/postrider.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			config, err := flags.load()
-			if err != nil {
-				return err
-			}
-			return serve(cmd.Context(), config)
+			return serve(cmd.Context(), flags.load)
 		},
 	}
 	flags.addFile(serve)
@@ -63,19 +59,25 @@ listeners' certificates again, which also happens when their files change.`,
 	return serve
 }
 
-// serve runs the relay until ctx ends.
-func serve(ctx context.Context, config *configs.Config) (err error) {
-	level, err := zerolog.ParseLevel(config.Log.Level)
+// serve runs the relay until ctx ends, with the configuration that load reads at the start and
+// at each reload.
+func serve(ctx context.Context, load func() (*configs.Config, error)) (err error) {
+	config, err := load()
 	if err != nil {
+		return err
+	}
+	level := new(logLevel)
+	if err := level.parse(config.Log.Level); err != nil {
 		return err
 	}
 	writer := newLogWriter(os.Stderr)
 	defer writer.Close()
-	log := newLogger(writer, level, config.Log.Format)
+	log := newLogger(writer, zerolog.DebugLevel, config.Log.Format).Sample(level)
 	d, err := build(config, log)
 	if err != nil {
 		return err
 	}
+	d.level, d.reloading.load = level, load
 	defer func() { err = errors.Join(err, d.close()) }()
 	return d.run(ctx)
 }
@@ -83,9 +85,15 @@ func serve(ctx context.Context, config *configs.Config) (err error) {
 // relayd is the relay with all its parts bound and none running.
 type relayd struct {
 	log       zerolog.Logger
+	level     *logLevel
+	observer  relay.Observers
 	spool     *spool.Spool
 	scheduler *relay.Scheduler
-	transport *outbound.Transport
+	receiver  *relay.Receiver
+	// meters outlive the rules that count by them.
+	meters     *policy.Meters
+	transports *transports
+	reloading  reloading
 	// reporter is nil where no domain is told of its TLS.
 	reporter *tlsrpt.Reporter
 	admin    *admin.Server
@@ -98,7 +106,8 @@ type relayd struct {
 
 // build opens the spool and binds the listeners. On an error nothing is left open.
 func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
-	d = &relayd{log: log}
+	d = &relayd{log: log, meters: policy.NewMeters(), transports: newTransports()}
+	d.reloading.config, d.reloading.again = config, make(chan struct{}, 1)
 	d.shown.Store(&config.Shown)
 	defer func() {
 		if err != nil {
@@ -109,52 +118,39 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	events := admin.NewEvents(time.Now)
 	trend := admin.NewTrend(time.Now)
 	observer := relay.Observers{logObserver{log}, metrics, events, trend}
-	ids := relay.NewIDs(time.Now, crand.Reader)
+	d.observer = observer
+	clock := newClock()
+	ids := relay.NewIDs(clock.Now, crand.Reader)
 
 	config.Spool.Fault = observer.Faulted
 	if d.spool, err = spool.Open(config.Spool); err != nil {
 		return d, err
 	}
 	d.closers = append(d.closers, d.spool.Close)
+	resumeClock(clock, d.spool, observer.Faulted)
 
-	config.Policy.Fault = observer.Faulted
-	config.Policy.Queue = func(to relay.Destination) relay.BinStatus {
-		st, _ := d.scheduler.StatusOf(to)
-		return st
-	}
-	rules, err := policy.New(config.Policy)
-	if err != nil {
-		return d, err
-	}
-	signers, err := signers(config.DKIM, observer)
-	if err != nil {
-		return d, err
-	}
-	config.Outbound.Diverted = logDiversions(log)
 	if err := openTLSReports(config); err != nil {
 		return d, err
 	}
-	transport, err := outbound.New(config.Outbound)
+	t, err := d.terms(config)
 	if err != nil {
 		return d, err
 	}
-	d.transport = transport
+	d.transports.current.Store(t.transport)
 
-	o := config.Scheduler
-	o.Spool, o.Transport, o.Policy, o.Observer, o.Signers = d.spool, transport, rules, observer, signers
-	o.IDs, o.Now, o.Chance, o.Notes = ids, time.Now, rand.Float64, d.spool
+	o := t.scheduler()
+	o.Spool, o.Observer = d.spool, observer
+	o.IDs, o.Now, o.Chance, o.Notes = ids, clock.Now, rand.Float64, d.spool
 	if d.scheduler, err = relay.NewScheduler(o); err != nil {
 		return d, err
 	}
-	r := config.Receiver
-	r.Spool, r.Policy, r.Observer, r.Signers = d.spool, rules, observer, signers
-	r.History = d.spool
-	r.Scheduler, r.IDs, r.Now = d.scheduler, ids, time.Now
-	receiver, err := relay.NewReceiver(r)
-	if err != nil {
+	r := t.receiver()
+	r.Spool, r.Observer, r.History = d.spool, observer, d.spool
+	r.Scheduler, r.IDs, r.Now = d.scheduler, ids, clock.Now
+	if d.receiver, err = relay.NewReceiver(r); err != nil {
 		return d, err
 	}
-	if d.reporter, err = newReporter(config.TLSReports, transport, receiver, observer.Faulted); err != nil {
+	if d.reporter, err = newReporter(config.TLSReports, d.transports.lookupTXT, d.receiver, observer.Faulted); err != nil {
 		return d, err
 	}
 
@@ -170,22 +166,19 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	}
 	d.admin, err = admin.New(admin.Options{
 		Socket: config.Admin.Socket, HTTP: config.Admin.HTTP, TLS: config.Admin.TLS, Tokens: config.Admin.Tokens,
-		Spool: d.spool, Scheduler: d.scheduler, Operator: operator, History: d.spool, Metrics: metrics, Events: events, Now: time.Now,
+		Spool: d.spool, Scheduler: d.scheduler, Operator: operator, Reloader: d, History: d.spool, Metrics: metrics, Events: events, Now: time.Now,
 		Trend: trend, Config: func() string { return *d.shown.Load() },
-		Figures: []func() []relay.Figure{d.spool.Figures, transport.Figures}, Alive: d.alive,
+		Figures: []func() []relay.Figure{d.spool.Figures, d.transports.figures}, Alive: d.alive,
 		Importer: importer, Checkpoint: d.spool.Checkpoint,
 	})
 	if err != nil {
 		return d, err
 	}
 	d.closers = append(d.closers, d.admin.Close)
-	if err := addVerifiers(config); err != nil {
-		return d, err
-	}
 	if config.Inbound.Bound, err = inherited(config.Inbound.Listeners); err != nil {
 		return d, err
 	}
-	config.Inbound.Receiver, config.Inbound.Observer = receiver, observer
+	config.Inbound.Receiver, config.Inbound.Observer = d.receiver, observer
 	if d.inbound, err = inbound.New(config.Inbound); err != nil {
 		return d, err
 	}
@@ -201,7 +194,8 @@ func (d *relayd) run(ctx context.Context) error {
 	parts := []*part{
 		{name: "admin", run: d.admin.Run},
 		{name: "scheduler", run: d.scheduler.Run},
-		{name: "transport", run: d.transport.Run},
+		{name: "transport", run: d.transports.run},
+		{name: "rerouting", run: d.reroute},
 		{name: "inbound", run: d.inbound.Run},
 	}
 	if d.reporter != nil {
@@ -232,8 +226,7 @@ func (d *relayd) run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// wait returns when the relay is to stop. SIGHUP reads certificates again; what else is in
-// the configuration takes a new start.
+// wait returns when the relay is to stop. SIGHUP reads the configuration again.
 func (d *relayd) wait(ctx context.Context, cancel context.CancelCauseFunc) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -246,11 +239,7 @@ func (d *relayd) wait(ctx context.Context, cancel context.CancelCauseFunc) {
 			cancel(errSpoolFailed)
 			return
 		case <-hangup:
-			if err := d.inbound.Reload(); err != nil {
-				d.log.Error().Err(err).Msg("certificates not reloaded")
-			} else {
-				d.log.Info().Msg("certificates reloaded")
-			}
+			_, _ = d.reload() // the log has how it went
 		}
 	}
 }
