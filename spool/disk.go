@@ -24,8 +24,12 @@ import (
 // write what is not a table, is one that Pebble ends the process for, at places with locks
 // that it does not give back. So it does not hear of it: the operation never returns, the
 // spool is told, and does not wait for it.
+//
+// That holds for the files of the spool, which lie in its directory. A checkpoint's lie elsewhere:
+// what goes wrong with those is an error like any other.
 type disk struct {
 	vfs.FS
+	dir     string
 	reserve *reserve
 	fault   func(relay.Fault)
 	retry   time.Duration
@@ -54,6 +58,7 @@ type disk struct {
 func newDisk(o *Options, fail func(error)) *disk {
 	return &disk{
 		FS:      o.FS,
+		dir:     filepath.Clean(o.Dir),
 		reserve: newReserve(o),
 		fault:   o.Fault,
 		retry:   o.retry,
@@ -151,11 +156,25 @@ func noSpace(err error) bool {
 // Unwrap gives the file system below, for vfs.Root.
 func (d *disk) Unwrap() vfs.FS { return d.FS }
 
+// ours says whether a file is one of the spool's.
+func (d *disk) ours(name string) bool {
+	name = filepath.Clean(name)
+	return name == d.dir || filepath.Dir(name) == d.dir
+}
+
+// doFor is do for a file of the spool.
+func (d *disk) doFor(name string, op func() error) error {
+	if !d.ours(name) {
+		return op()
+	}
+	return d.do(op)
+}
+
 // freeze does not return an error that Pebble could not survive. Tables are none of
 // those: Pebble writes them again.
 func (d *disk) freeze(name string, err error) error {
 	ext := filepath.Ext(name)
-	if err == nil || ext == ".sst" || ext == ".blob" || !d.open.Load() {
+	if err == nil || !d.ours(name) || ext == ".sst" || ext == ".blob" || !d.open.Load() {
 		return err
 	}
 	d.fail(err)
@@ -165,7 +184,7 @@ func (d *disk) freeze(name string, err error) error {
 
 // Create waits for space.
 func (d *disk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if d.troubled.Swap(false) {
+	if d.ours(name) && d.troubled.Swap(false) {
 		select {
 		case <-d.stop:
 		case <-time.After(d.retry):
@@ -191,7 +210,7 @@ func (d *disk) OpenDir(name string) (vfs.File, error) {
 
 func (d *disk) file(name string, op func() (vfs.File, error)) (vfs.File, error) {
 	var f vfs.File
-	err := d.do(func() (err error) {
+	err := d.doFor(name, func() (err error) {
 		f, err = op()
 		return err
 	})
@@ -203,17 +222,17 @@ func (d *disk) file(name string, op func() (vfs.File, error)) (vfs.File, error) 
 
 // Rename waits for space.
 func (d *disk) Rename(from, to string) error {
-	return d.freeze(to, d.do(func() error { return d.FS.Rename(from, to) }))
+	return d.freeze(to, d.doFor(to, func() error { return d.FS.Rename(from, to) }))
 }
 
 // Link waits for space.
 func (d *disk) Link(from, to string) error {
-	return d.freeze(to, d.do(func() error { return d.FS.Link(from, to) }))
+	return d.freeze(to, d.doFor(to, func() error { return d.FS.Link(from, to) }))
 }
 
 // MkdirAll waits for space.
 func (d *disk) MkdirAll(dir string, mode os.FileMode) error {
-	return d.do(func() error { return d.FS.MkdirAll(dir, mode) })
+	return d.doFor(dir, func() error { return d.FS.MkdirAll(dir, mode) })
 }
 
 // diskFile is a file that waits for space.
@@ -224,7 +243,7 @@ type diskFile struct {
 }
 
 func (f *diskFile) Write(p []byte) (n int, err error) {
-	err = f.d.do(func() error {
+	err = f.d.doFor(f.name, func() error {
 		m, err := f.File.Write(p[n:])
 		f.d.written.Add(int64(m))
 		n += m
@@ -234,7 +253,7 @@ func (f *diskFile) Write(p []byte) (n int, err error) {
 }
 
 func (f *diskFile) WriteAt(p []byte, off int64) (n int, err error) {
-	err = f.d.do(func() error {
+	err = f.d.doFor(f.name, func() error {
 		m, err := f.File.WriteAt(p[n:], off+int64(n))
 		f.d.written.Add(int64(m))
 		n += m

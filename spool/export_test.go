@@ -39,3 +39,6 @@ func (s *Spool) TendHistory() {
 
 // Erase removes a record, as a fault of ours or the disk's would.
 func (s *Spool) Erase(key []byte) error { return s.db.Delete(key, pebble.Sync) }
+
+// Discard removes a directory, as an operator would.
+func (s *Spool) Discard(dir string) error { return s.o.FS.RemoveAll(dir) }
