@@ -43,6 +43,11 @@ type Config struct {
 	Log        Log
 	// Shown is the file without its secrets, for operators to see.
 	Shown string
+
+	// file is what it was composed of.
+	file *file
+	// routed says that the file has routes, torn that its last line has no end.
+	routed, torn bool
 }
 
 // Admin is where operators reach us.
@@ -97,6 +102,9 @@ func load(name string, text []byte, o Overrides) (*Config, error) {
 	f.applyPresets(r)
 	f.check(r)
 	c := f.compose()
+	c.file = f
+	_, c.routed = r.places["routes"]
+	c.torn = len(text) > 0 && text[len(text)-1] != '\n'
 	f.composeRules(c, filepath.Dir(name))
 	c.check(r)
 	if err := r.err(); err != nil {

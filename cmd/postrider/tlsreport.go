@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"postrider/configs"
-	"postrider/outbound"
 	"postrider/outbound/tlsrpt"
 	"postrider/relay"
 )
@@ -25,12 +24,12 @@ func openTLSReports(config *configs.Config) error {
 }
 
 // newReporter makes what sends the reports; nil where none are configured.
-func newReporter(c configs.TLSReports, t *outbound.Transport, r *relay.Receiver, fault func(relay.Fault)) (*tlsrpt.Reporter, error) {
+func newReporter(c configs.TLSReports, lookup func(context.Context, string) ([]string, error), r *relay.Receiver, fault func(relay.Fault)) (*tlsrpt.Reporter, error) {
 	if c.Dir == "" {
 		return nil, nil
 	}
 	o := c.Reporter
-	o.Lookup, o.Fault, o.Now = t.LookupTXT, fault, time.Now
+	o.Lookup, o.Fault, o.Now = lookup, fault, time.Now
 	o.Post = func(ctx context.Context, e relay.Envelope, content io.Reader) error {
 		_, err := r.Post(ctx, e, content)
 		return err
