@@ -139,6 +139,7 @@ func (c *compiler) limit() {
 		c.fault("limit.by", err)
 		return
 	}
+	by.countFor(c.rule.Name)
 	name, rate := c.rule.Name, l.Rate
 	over := relay.NewReply(450, relay.EnhancedCode{4, 7, 1}, "Too much in too short a time, try again later").For(relay.ReasonRate)
 	c.answer(func(_ context.Context, f *facts, d *decision) error {
@@ -150,7 +151,7 @@ func (c *compiler) limit() {
 		if rate.Of == relay.Recipients {
 			units = max(1, len(d.list))
 		}
-		if c.policy.meters.over(name+"\x00"+key, rate, units, c.policy.now()) {
+		if c.policy.meters.over(name+"\x00"+short(key), rate, units, c.policy.now()) {
 			d.said = fmt.Sprintf("over the limit of %s for %q", rate, key)
 			d.ruling.Reply = over.Because(fmt.Errorf("rule %s: %s", name, d.said))
 		}
@@ -197,13 +198,13 @@ func (c *compiler) message() {
 }
 
 func (c *compiler) flow() {
-	flow, err := c.policy.compileTemplate(c.rule.Flow, c.at)
+	flow, err := c.template(c.rule.Flow)
 	if err != nil {
 		c.fault("flow", err)
 		return
 	}
 	c.do(func(_ context.Context, f *facts, d *decision) error {
-		d.edits.Flow = relay.Flow(flow.text(f))
+		d.edits.Flow = relay.Flow(short(flow.text(f))) // a part of keys on disk
 		return f.err
 	}, "flow %s", c.rule.Flow)
 }
@@ -256,7 +257,7 @@ func (c *compiler) fields(key, words string, list []string, replace bool) {
 			c.fault(field, err)
 			continue
 		}
-		t, err := c.policy.compileTemplate(strings.TrimSpace(value), c.at)
+		t, err := c.template(strings.TrimSpace(value))
 		if err != nil {
 			c.fault(field, err)
 			continue

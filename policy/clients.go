@@ -17,6 +17,7 @@ const (
 	nameTimeout  = 3 * time.Second
 	nameKept     = 10 * time.Minute
 	noNameKept   = time.Minute
+	failureKept  = 10 * time.Second
 	maxNames     = 10_000
 	maxNamesEach = 5
 )
@@ -31,7 +32,10 @@ type clients struct {
 }
 
 type clientName struct {
-	name  string
+	name string
+	// err is why nothing is known. It is kept for a while too, so that not each command of a
+	// session waits for a DNS that is silent.
+	err   error
 	until time.Time
 }
 
@@ -43,17 +47,11 @@ func (c *clients) name(ctx context.Context, addr netip.Addr) (string, error) {
 	known, ok := c.known[addr]
 	c.mu.Unlock()
 	if ok && now.Before(known.until) {
-		return known.name, nil
+		return known.name, known.err
 	}
-	ctx, cancel := context.WithTimeout(ctx, nameTimeout)
-	defer cancel()
-	name, err := c.lookUp(ctx, addr)
-	if err != nil {
-		return "", fmt.Errorf("look up the name of %s: %w", addr, err)
-	}
-	kept := nameKept
-	if name == "" {
-		kept = noNameKept
+	found := c.ask(ctx, addr)
+	if ctx.Err() != nil {
+		return found.name, found.err // the session's end says nothing about DNS
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -63,8 +61,23 @@ func (c *clients) name(ctx context.Context, addr netip.Addr) (string, error) {
 		}
 		delete(c.known, other)
 	}
-	c.known[addr] = clientName{name: name, until: now.Add(kept)}
-	return name, nil
+	c.known[addr] = found
+	return found.name, found.err
+}
+
+// ask asks DNS, and says how long the answer is good for.
+func (c *clients) ask(ctx context.Context, addr netip.Addr) clientName {
+	ctx, cancel := context.WithTimeout(ctx, nameTimeout)
+	defer cancel()
+	name, err := c.lookUp(ctx, addr)
+	kept := nameKept
+	switch {
+	case err != nil:
+		kept, err = failureKept, fmt.Errorf("look up the name of %s: %w", addr, err)
+	case name == "":
+		kept = noNameKept
+	}
+	return clientName{name: name, err: err, until: c.now().Add(kept)}
 }
 
 func (c *clients) lookUp(ctx context.Context, addr netip.Addr) (string, error) {

@@ -23,6 +23,19 @@ type program struct {
 	code   *vm.Program
 	// names are what the machine has to know.
 	names names
+	// meters are those that the expression asks.
+	meters []*meter
+}
+
+// countFor has the expression's rates count for a rule alone: what one rule counts is not taken
+// from another, nor by a dry one from any.
+func (p *program) countFor(rule string) {
+	if p == nil {
+		return
+	}
+	for _, m := range p.meters {
+		m.name = rule + "\x00" + m.rate.String() + "\x00"
+	}
 }
 
 // test runs a condition. After a failure, which the facts keep, what it says does not count.
@@ -98,7 +111,7 @@ func (p *Policy) compile(text string, at stage, kind expr.Option) (*program, err
 	case err != nil:
 		return nil, &FieldError{Err: err}
 	}
-	made := &program{code: code, names: i.names}
+	made := &program{code: code, names: i.names, meters: i.meters}
 	switch native := nativeOf(code.Node()).(type) {
 	case boolFact:
 		made.bool = native
@@ -114,6 +127,7 @@ type inspector struct {
 	policy *Policy
 	at     stage
 	names  names
+	meters []*meter
 	fault  *file.Error
 }
 
@@ -220,7 +234,9 @@ func (i *inspector) meter(n *ast.CallNode) {
 		i.fail(per, fmt.Errorf("%q is not a time such as 1m, 1h or 1d", per.Value))
 		return
 	}
-	replaceRest(n, &meter{rate: r, meters: i.policy.meters, now: func() time.Time { return i.policy.now() }})
+	m := &meter{rate: r, meters: i.policy.meters, now: func() time.Time { return i.policy.now() }}
+	i.meters = append(i.meters, m)
+	replaceRest(n, m)
 }
 
 // replaceRest puts one value in place of all arguments but the first.

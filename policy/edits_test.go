@@ -96,11 +96,11 @@ func TestActions(t *testing.T) {
 		{"header", "data", policy.Rule{AddHeader: []string{"X-A: {{subject}} of {{client.ip}}"}, SetHeader: []string{"X-B: b"}, RemoveHeader: []string{"X-Internal-*"}},
 			"X-Internal-*|true||; X-B|true||b; X-A|false||hello of 192.0.2.7"},
 		{"sender by domain", "data", policy.Rule{RewriteSender: []policy.Rewrite{{Match: "@host.internal", To: "@example.com"}}, KeepReplies: true},
-			`sender app@example.com; from|false|"The App" <app@host.internal>, other@kept.example|"The App" <app@example.com>, <other@kept.example>; ` +
+			`sender app@example.com; from|false|"The App" <app@host.internal>, other@kept.example|"The App" <app@example.com>, other@kept.example; ` +
 				`Reply-To|true||"The App" <app@host.internal>, other@kept.example; sender|false|<app@host.internal>|<app@example.com>`},
 		{"sender by pattern, envelope only", "data", policy.Rule{RewriteSender: []policy.Rewrite{{Match: "*@*.internal", To: "bounce-*@example.com", In: []string{"envelope"}}}}, "sender bounce-app@example.com"},
 		{"sender, exactly", "data", policy.Rule{RewriteSender: []policy.Rewrite{{Match: "other@kept.example", To: "relay@example.com", In: []string{"from"}}}},
-			`from|false|"The App" <app@host.internal>, other@kept.example|"The App" <app@host.internal>, <relay@example.com>`},
+			`from|false|"The App" <app@host.internal>, other@kept.example|"The App" <app@host.internal>, relay@example.com`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -180,7 +180,6 @@ func TestActionFails(t *testing.T) {
 	for name, rule := range map[string]policy.Rule{
 		"no address":     {Redirect: []string{"{{subject}}"}},
 		"template":       {AddHeader: []string{`X-A: {{string([1][int(subject)])}}`}},
-		"broken From":    {RewriteSender: []policy.Rewrite{{Match: "*@*", To: "a@example.com"}}},
 		"limit":          {Limit: &policy.Limit{Rate: relay.Rate{Count: 1, Per: time.Hour}, By: `string(int(subject))`}},
 		"not an address": {AddRecipients: []string{"{{sender.local}}"}},
 	} {
@@ -223,6 +222,37 @@ func TestLimit(t *testing.T) {
 	now = now.Add(31 * time.Minute)
 	if r := ruling(t, p, "mail", letter(t)); r.Reply != nil {
 		t.Errorf("half an hour later: %v", r.Reply)
+	}
+}
+
+// A message with more recipients than pass in a while is not one that never passes.
+func TestLimitOfRecipients(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+	p := testPolicy(t, policy.Options{Now: func() time.Time { return now }, Rules: []policy.Rule{
+		{Name: "r", At: "data", Limit: &policy.Limit{Rate: relay.Rate{Count: 1, Per: time.Hour, Of: relay.Recipients}}},
+	}})
+	for i, want := range []bool{true, false, false, true} {
+		if r := ruling(t, p, "data", letter(t)); (r.Reply == nil) != want {
+			t.Errorf("two recipients, after %d times 41 minutes: %v", i, r.Reply)
+		}
+		now = now.Add(41 * time.Minute)
+	}
+}
+
+// What a rule counts is not taken from others, and a dry one counts for itself.
+func TestRatesOfRules(t *testing.T) {
+	t.Parallel()
+	const over = `rate(sender.address, 2, "1h")`
+	p := testPolicy(t, policy.Options{Rules: []policy.Rule{
+		{Name: "dry", At: "mail", When: over, Dry: true, Reject: "550 5.7.1 no"},
+		{Name: "tag", At: "mail", When: over, Tag: []string{"fast"}},
+		{Name: "live", At: "mail", When: over, Reject: "550 5.7.1 no"},
+	}})
+	for i, want := range []bool{true, true, false} {
+		if r := ruling(t, p, "mail", letter(t)); (r.Reply == nil) != want {
+			t.Errorf("message %d: %v", i, r.Reply)
+		}
 	}
 }
 
@@ -381,8 +411,8 @@ func TestClientName(t *testing.T) {
 				t.Errorf("%s: got %s, want %s", name, got, tt.want)
 			}
 		}
-		if want := map[bool]int{true: 3, false: 1}[tt.want == failed]; tt.r.asked != want {
-			t.Errorf("%s: asked %d times, want %d", name, tt.r.asked, want)
+		if tt.r.asked != 1 {
+			t.Errorf("%s: asked %d times", name, tt.r.asked)
 		}
 	}
 	// Nobody asks where no rule does.

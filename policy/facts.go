@@ -113,6 +113,7 @@ type facts struct {
 	// asked are the recipients that the stage is about.
 	asked []relay.Recipient
 
+	addr      netip.Addr
 	ip        string
 	sender    address
 	recipient address
@@ -147,9 +148,17 @@ func (f *facts) done() {
 	p.pool.Put(f)
 }
 
+// clientAddr is the client's address for comparisons.
+func (f *facts) clientAddr() netip.Addr {
+	if !f.addr.IsValid() {
+		f.addr = clientAddr(f.origin)
+	}
+	return f.addr
+}
+
 func (f *facts) clientIP() string {
 	if f.ip == "" {
-		f.ip = clientAddr(f.origin).String()
+		f.ip = f.clientAddr().String()
 	}
 	return f.ip
 }
@@ -157,14 +166,13 @@ func (f *facts) clientIP() string {
 // clientName is the client's name by reverse look-up that leads back to it; "" for none.
 func (f *facts) clientName() string {
 	name, err := f.policy.clients.name(f.ctx, clientAddr(f.origin))
-	if err != nil {
-		f.fail(err)
-	}
+	f.fail(err)
 	return name
 }
 
+// fail keeps the first failure.
 func (f *facts) fail(err error) {
-	if f.err == nil {
+	if f.err == nil && err != nil {
 		f.err = err
 	}
 }

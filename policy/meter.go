@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"sync"
 	"time"
@@ -41,7 +43,21 @@ func (b *bucket) fill(now time.Time) {
 	}
 }
 
-// over counts and says whether the rate does not allow that. What is over is not counted.
+// maxKey is the longest key that is kept as it is, in bytes. It may be what a client wrote.
+const maxKey = 128
+
+// short gives a key in bounded space. Two have one only where they are the same.
+func short(key string) string {
+	if len(key) <= maxKey {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:])
+}
+
+// over counts and says whether the rate does not allow that. What is over is not counted. More
+// units than the rate has at all pass where none have been used, and are made up for: they would
+// never pass otherwise.
 func (m *Meters) over(key string, rate relay.Rate, units int, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -54,7 +70,7 @@ func (m *Meters) over(key string, rate relay.Rate, units int, now time.Time) boo
 		m.buckets[strings.Clone(key)] = b
 	}
 	b.fill(now)
-	if b.level < float64(units) {
+	if b.level < min(float64(units), float64(rate.Count)) {
 		return true
 	}
 	b.level -= float64(units)
@@ -81,14 +97,15 @@ func (m *Meters) evict(now time.Time) {
 	}
 }
 
-// meter is a rate that a condition asks.
+// meter is a rate that a condition asks. Its name tells what it counts from what others do.
 type meter struct {
+	name   string
 	rate   relay.Rate
 	meters *Meters
 	now    func() time.Time
 }
 
-// over counts one for the key. Conditions with the same key and rate count together.
+// over counts one for the key.
 func (m *meter) over(key string) bool {
-	return m.meters.over("\x00"+m.rate.String()+"\x00"+key, m.rate, 1, m.now())
+	return m.meters.over("\x00"+m.name+short(key), m.rate, 1, m.now())
 }

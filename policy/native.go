@@ -257,13 +257,11 @@ func nativeReady(n *ast.CallNode, text stringFact) any {
 	switch value := constant.Value.(type) {
 	case []netip.Prefix:
 		if n.Arguments[0].String() == "client.ip" {
-			return boolFact(func(f *facts) bool { return contains(value, clientAddr(f.origin)) })
+			return boolFact(func(f *facts) bool { return contains(value, f.clientAddr()) })
 		}
 		return boolFact(func(f *facts) bool {
 			is, err := inNetworks(text(f), value)
-			if err != nil {
-				f.fail(err)
-			}
+			f.fail(err)
 			return is
 		})
 	case *list:

@@ -15,10 +15,12 @@ import (
 
 // Policy is a relay.Policy made from Options. It never changes; a reload makes a new one.
 type Policy struct {
-	hostname  string
-	relay     map[string][]netip.Prefix
-	routes    []route
-	rules     [stages][]rule
+	hostname string
+	relay    map[string][]netip.Prefix
+	routes   []route
+	rules    [stages][]rule
+	// unmet are the verdicts of the rules as if none matched.
+	unmet     [stages][]relay.Verdict
 	staging   *staging
 	meters    *Meters
 	clients   clients
@@ -50,6 +52,11 @@ func New(o Options) (*Policy, error) {
 	p.routes, err = p.compileRoutes(o.Routes)
 	faults = append(faults, err)
 	p.rules, err = p.compileRules(o.Rules)
+	for at, rules := range p.rules {
+		for i := range rules {
+			p.unmet[at] = append(p.unmet[at], relay.Verdict{Rule: rules[i].name, Stage: stage(at).String()})
+		}
+	}
 	faults = append(faults, err)
 	p.staging, err = compileStaging(o.Staging)
 	if err := errors.Join(append(faults, err)...); err != nil {

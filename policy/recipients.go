@@ -91,7 +91,8 @@ func instead(r relay.Recipient, to relay.Address) relay.Recipient {
 		}
 		r.Original = kind + r.Address.String()
 	}
-	r.Address = to
+	// A route that was named for the other recipient is not meant for this one.
+	r.Address, r.Route = to, ""
 	return r
 }
 
@@ -145,7 +146,7 @@ func (c *compiler) more(field, words string, texts []string, notify relay.Notify
 func (c *compiler) templates(field string, texts []string) (list []*template, ok bool) {
 	ok = true
 	for i, text := range texts {
-		t, err := c.policy.compileTemplate(text, c.at)
+		t, err := c.template(text)
 		if err == nil && t.constant() {
 			_, err = parseMailbox(text)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	netmail "net/mail"
 	"slices"
 	"strings"
 
@@ -124,10 +123,16 @@ func (c *compiler) rewrite() {
 	}
 	keep := c.rule.KeepReplies
 	c.do(func(_ context.Context, f *facts, d *decision) error {
-		if err := rewriteEnvelope(list, f, d); err != nil {
-			return err
+		err := rewriteEnvelope(list, f, d)
+		if err == nil {
+			err = rewriteFields(list, f.message, d, keep)
 		}
-		return rewriteFields(list, f.message, d, keep)
+		if err != nil {
+			// It is the message, and would be the next time: a temporary reply leads nowhere.
+			d.said = err.Error()
+			d.ruling.Reply = relay.NewReply(550, relay.EnhancedCode{5, 6, 0}, "The message's sender cannot be rewritten").For(relay.ReasonContent).Because(err)
+		}
+		return nil
 	}, "rewrite sender")
 }
 
@@ -174,33 +179,30 @@ func rewriteFields(list []*rewrite, m *relay.Message, d *decision, keep bool) er
 	return nil
 }
 
-// rewriteField changes the addresses of a field, which keep the names beside them.
+// rewriteField changes the addresses of a field that match. All else of it stays as it is.
 func rewriteField(list []*rewrite, place, value string) (string, bool, error) {
-	if !slices.ContainsFunc(list, func(w *rewrite) bool { return w.is(place) }) {
-		return value, false, nil
-	}
-	addresses, err := netmail.ParseAddressList(value)
-	if err != nil {
-		return value, false, err
-	}
-	changed := false
-	texts := make([]string, len(addresses))
-	for i, a := range addresses {
+	var b strings.Builder
+	last := 0
+	for _, m := range mailboxes(value) {
+		text := value[m.start:m.end]
+		if a, err := relay.ParseAddress(text); err == nil {
+			text = senderAddress(a).Address
+		}
 		for _, w := range list {
 			if !w.is(place) {
 				continue
 			}
-			to, ok, err := w.rewrite(a.Address)
+			to, ok, err := w.rewrite(text)
 			if err != nil {
 				return value, false, err
 			}
 			if ok {
-				changed = changed || to.String() != a.Address
-				a.Address = to.String()
+				b.WriteString(value[last:m.start] + to.String())
+				last = m.end
 				break
 			}
 		}
-		texts[i] = a.String()
 	}
-	return strings.Join(texts, ", "), changed, nil
+	b.WriteString(value[last:])
+	return b.String(), b.String() != value, nil
 }

@@ -107,6 +107,7 @@ func (p *Policy) compileRules(options []Rule) (byStage [stages][]rule, err error
 		faults.add(err, "%s.when", path)
 		c := compiler{policy: p, rule: o, at: at, path: path, faults: &faults}
 		c.compile()
+		when.countFor(o.Name)
 		byStage[at] = append(byStage[at], rule{
 			name: o.Name, when: when, dry: o.Dry, final: o.final(), edits: c.edits, actions: c.actions, said: c.text(),
 		})
@@ -130,31 +131,26 @@ type decision struct {
 func (p *Policy) ask(ctx context.Context, at stage, f *facts) relay.Ruling {
 	d := decision{list: f.asked}
 	rules := p.rules[at]
-	room := p.unmatched - f.traced()
-	for i := range rules {
+	t := trace{none: p.unmet[at], room: p.unmatched - f.traced()}
+	for i := 0; i < len(rules); i++ {
 		r := &rules[i]
 		matches := r.when.test(f)
-		if f.err != nil {
-			return p.failed(&d, at, f, r)
-		}
-		if matches {
+		if f.err == nil && matches {
 			d.edited = d.edited || r.edits && !r.dry
-			if err := r.act(ctx, f, &d); err != nil {
-				f.err = err
-				return p.failed(&d, at, f, r)
-			}
+			f.fail(r.act(ctx, f, &d))
+			t.say(i, d.said)
 		}
-		if matches || room > 0 {
-			if d.ruling.Trace == nil {
-				d.ruling.Trace = make([]relay.Verdict, 0, min(len(rules), max(room, 8)))
-			}
-			room--
-			d.ruling.Trace = append(d.ruling.Trace, r.verdict(at, f, matches, d.said))
+		if f.err != nil {
+			// Temporary, never a pass.
+			t.say(i, "failed: "+f.err.Error())
+			d.ruling.Reply = relay.LocalError(fmt.Errorf("rule %s: %w", r.name, f.err))
 		}
-		if matches && (r.final && !r.dry || d.ruling.Reply != nil) {
-			break
+		if d.ruling.Reply != nil || matches && r.final && !r.dry {
+			rules = rules[:i+1]
 		}
 	}
+	t.skip(len(rules))
+	d.ruling.Trace = t.list
 	return d.rule()
 }
 
@@ -170,26 +166,6 @@ func (r *rule) act(ctx context.Context, f *facts, d *decision) error {
 		}
 	}
 	return nil
-}
-
-// verdict is what the trace says of the rule.
-func (r *rule) verdict(at stage, f *facts, matches bool, said string) relay.Verdict {
-	v := relay.Verdict{Rule: r.name, Stage: at.String()}
-	if at == rcpt {
-		v.Recipient = f.recipient.Address
-	}
-	if matches {
-		v.Said = said
-	}
-	return v
-}
-
-// failed is the answer where a rule could not be asked or could not act: temporary, never a pass.
-func (p *Policy) failed(d *decision, at stage, f *facts, r *rule) relay.Ruling {
-	err := fmt.Errorf("rule %s: %w", r.name, f.err)
-	d.ruling.Trace = append(d.ruling.Trace, r.verdict(at, f, true, "failed: "+f.err.Error()))
-	d.ruling.Reply, d.ruling.Edits = relay.LocalError(err), nil
-	return d.ruling
 }
 
 // rule is what the decision comes to.

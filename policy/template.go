@@ -41,6 +41,17 @@ func (p *Policy) compileTemplate(text string, at stage) (*template, error) {
 	}
 }
 
+// template compiles a template of the rule.
+func (c *compiler) template(text string) (*template, error) {
+	t, err := c.policy.compileTemplate(text, c.at)
+	if err == nil {
+		for _, e := range t.expressions {
+			e.countFor(c.rule.Name)
+		}
+	}
+	return t, err
+}
+
 // constant says that there is no expression.
 func (t *template) constant() bool { return len(t.expressions) == 0 }
 

@@ -99,12 +99,8 @@ func TestHeaderEditsOfRecipients(t *testing.T) {
 // what a client wrote does not fill it.
 func TestTraceHasRoom(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
-		r.policy.Rule = func(stage string, _ *relay.Message, rcpt relay.Recipient) relay.Ruling {
-			v := relay.Verdict{Rule: "r", Stage: stage, Said: strings.Repeat("ü", 3000)}
-			if stage == "rcpt" {
-				v.Recipient = rcpt.Address.String()
-			}
-			return relay.Ruling{Trace: []relay.Verdict{v}}
+		r.policy.Rule = func(stage string, _ *relay.Message, _ relay.Recipient) relay.Ruling {
+			return relay.Ruling{Trace: []relay.Verdict{{Rule: "r", Stage: stage, Said: strings.Repeat("ü", 3000)}}}
 		}
 		r.fill(t)
 		o := origin
@@ -114,6 +110,9 @@ func TestTraceHasRoom(t *testing.T) {
 		}
 		m, _ := r.deal(t, &o, to...)
 		last := m.Trace[len(m.Trace)-1]
+		if about := m.Trace[5].Recipient; about != "u4@one.test" {
+			t.Errorf("a verdict is about %s", about)
+		}
 		if len(m.Trace) > relay.MaxTrace || last.Stage != "data" || len(last.Said) > 510 {
 			t.Errorf("%d verdicts, the last at %s with %d bytes", len(m.Trace), last.Stage, len(last.Said))
 		}

@@ -96,7 +96,7 @@ func (t *Transaction) rcpt(ctx context.Context, rcpt Recipient) *Reply {
 		return NewReply(452, EnhancedCode{4, 5, 3}, fmt.Sprintf("Too many recipients, the limit is %d", limit)).For(ReasonRecipients)
 	}
 	ruling := t.o.Policy.Rcpt(ctx, &t.message, rcpt)
-	t.record(&t.message, ruling.Trace)
+	t.recordAbout(&t.message, ruling.Trace, rcpt.Address)
 	if ruling.Reply != nil {
 		return ruling.Reply
 	}
