@@ -57,8 +57,10 @@ async function again(f, every, signal, page) {
   const once = async () => {
     if (signal.aborted || busy) return;
     busy = true;
+    const back = focusIn(page);
     try {
       await f();
+      back();
       failed?.remove();
       failed = null;
     } catch (e) {
@@ -75,6 +77,20 @@ async function again(f, every, signal, page) {
   if (!every) return;
   const timer = setInterval(() => { if (!document.hidden) once(); }, every);
   signal.addEventListener('abort', () => clearInterval(timer));
+}
+
+// focusIn gives what puts the focus back to where it is, after the page was drawn anew.
+function focusIn(page) {
+  const key = (e) => e.id || e.dataset.action || e.getAttribute('href');
+  let seen = null;
+  const watch = (e) => { seen = key(e.target); };
+  page.addEventListener('focusin', watch);
+  if (page.contains(document.activeElement)) seen = key(document.activeElement);
+  return () => {
+    page.removeEventListener('focusin', watch);
+    if (!seen || document.activeElement !== document.body) return;
+    [...page.querySelectorAll('a, button, summary')].find((e) => key(e) === seen)?.focus({preventScroll: true});
+  };
 }
 
 function readOnly() {

@@ -22,7 +22,7 @@ export function connections({page, again, signal}) {
         {name: 'Why', kind: 'wide small', label: '', of: (s) => s.closed ? `${s.reason} – next probe ${until(s.until)}` : ''},
       ], v.sites.slice(0, 500), 'There is no connection.')),
       h('section', {class: 'panel'}, h('h2', null, 'Attempts under way, the oldest first'), table('Attempts', [
-        {name: 'Message', kind: 'mono tight', label: '', of: (a) => h('a', {href: '#/message/' + a.id}, a.id)},
+        {name: 'Message', kind: 'mono tight wide', label: '', of: (a) => h('a', {href: '#/message/' + a.id}, a.id)},
         {name: 'For', kind: 'number', of: (a) => age(a.since)}, {name: 'Host', kind: 'wide', of: (a) => a.host}, {name: 'Address', kind: 'mono', of: (a) => a.addr},
       ], v.attempts, 'Nothing is being delivered at this moment.'), v.more ? h('p', {class: 'quiet'}, `and ${count(v.more)} more`) : null));
   }, 2000);

@@ -5,8 +5,8 @@ import {askAction} from './dialog.js';
 import {moment, bytes, age, until, sender} from './format.js';
 
 export function message({page, argument: id, again, signal, session}) {
-  const at = h('div');
-  replace(page, h('h1', {class: 'mono'}, id), at);
+  const at = h('div'), top = h('pre'), whole = h('details', {class: 'panel', hidden: true}, h('summary', {id: 'header'}, 'Header, as it is sent'), top);
+  replace(page, h('h1', {class: 'mono'}, id), at, whole);
   again(async () => {
     let life = null;
     for await (const l of list('/v1/trace?' + query({id}), signal)) life = l;
@@ -20,7 +20,9 @@ export function message({page, argument: id, again, signal, session}) {
       replace(at, h('p', {class: 'notice'}, 'Nothing is known of this message: it was never here, or is forgotten.'));
       return;
     }
-    replace(at, buttons(id, detail, session), facts(life ?? detail, detail), waiting(detail), life ? lifeOf(life) : null, verdicts(life ?? detail), header(detail));
+    replace(at, buttons(id, detail, session), facts(life ?? detail, detail), waiting(detail), life ? lifeOf(life) : null, verdicts(life ?? detail));
+    whole.hidden = !detail;
+    if (detail && top.textContent !== detail.header) top.textContent = detail.header;
   }, 5000);
 }
 
@@ -71,9 +73,4 @@ function verdicts(v) {
     {name: 'Rule', of: (t) => t.rule}, {name: 'At', of: (t) => t.stage}, {name: 'Recipient', of: (t) => t.recipient ?? ''},
     {name: 'Said', kind: 'wide', of: (t) => Object.entries(t).filter(([k]) => !['rule', 'stage', 'recipient'].includes(k)).map(([, x]) => x).join(' ')},
   ], v.trace, ''));
-}
-
-function header(detail) {
-  if (!detail) return null;
-  return h('details', {class: 'panel'}, h('summary', null, 'Header, as it is sent'), h('pre', null, detail.header));
 }

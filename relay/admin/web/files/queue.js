@@ -66,7 +66,7 @@ export function queue({page, query: asked, session, signal}) {
 
 function columnsOf(picked, changed) {
   return [
-    {name: '', kind: 'tight', label: '', of: (e) => h('input', {
+    {name: '', kind: 'tick', label: '', of: (e) => h('input', {
       type: 'checkbox', 'aria-label': 'Select ' + e.id,
       onchange(ev) {
         const n = (picked.get(e.id) ?? 0) + (ev.target.checked ? 1 : -1);
@@ -74,7 +74,7 @@ function columnsOf(picked, changed) {
         changed();
       },
     })},
-    {name: 'Message', kind: 'mono tight', label: '', of: (e) => h('a', {href: '#/message/' + e.id}, e.id)},
+    {name: 'Message', kind: 'mono tight wide', label: '', of: (e) => h('a', {href: '#/message/' + e.id}, e.id)},
     {name: 'From', kind: 'wide', of: (e) => sender(e.sender)},
     {name: 'To', kind: 'wide', of: (e) => (e.recipients ?? []).slice(0, 3).join(', ') + (e.recipients?.length > 3 ? ` and ${e.recipients.length - 3} more` : '')},
     {name: 'Age', kind: 'number', of: (e) => age(e.received)},

@@ -27,7 +27,7 @@ async function find(at, asked, kind, signal) {
     for await (const l of list('/v1/trace?' + query({[kind]: asked.get(kind), limit: 100}), signal)) lives.push(l);
     replace(at, h('p', {class: 'quiet small', role: 'status'}, lives.length ? several(lives.length, 'message') + (lives.length === 100 ? ', the latest' : '') : ''),
       table('Messages', [
-        {name: 'Message', kind: 'mono tight', label: '', of: (l) => h('a', {href: '#/message/' + l.id}, l.id)},
+        {name: 'Message', kind: 'mono tight wide', label: '', of: (l) => h('a', {href: '#/message/' + l.id}, l.id)},
         {name: 'Received', kind: 'tight', of: (l) => moment(l.received)},
         {name: 'From', kind: 'wide', of: (l) => sender(l.sender)},
         {name: 'To', kind: 'wide', of: (l) => l.recipients.slice(0, 3).join(', ') + (l.recipients.length > 3 ? ` and ${l.recipients.length - 3} more` : '')},
