@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,17 +17,24 @@ import (
 )
 
 func main() {
-	os.Exit(execute(newRootCommand(), os.Stderr))
+	root := newRootCommand()
+	if args := asSendmail(os.Args); args != nil {
+		root.SetArgs(args)
+	}
+	os.Exit(execute(root, os.Stderr))
 }
 
-// execute runs the command line and gives the exit code: 0, or 1 after one clear line on
-// stderr. The first SIGINT or SIGTERM ends the command's context, the second one the process.
+// execute runs the command line and gives the exit code: 0, or 1, or what the command says, after
+// one clear line on stderr. The first SIGINT or SIGTERM ends the command's context, the second one the process.
 func execute(root *cobra.Command, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(stderr, "postrider:", err)
+		if e, ok := errors.AsType[*exitError](err); ok {
+			return e.code
+		}
 		return 1
 	}
 	return 0
@@ -61,6 +69,7 @@ Nothing is lost if you kill -9 the relay meanwhile and start it again.`,
 		newCheckCommand(),
 		newReloadCommand(),
 		newExplainCommand(),
+		newSendmailCommand(),
 		newUserCommand(),
 		newQueueCommand(),
 		newSpoolCommand(),
