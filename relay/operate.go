@@ -88,6 +88,9 @@ const busyAtOnce = 10_000
 
 func (e *errand) run(ctx context.Context) error {
 	if err := e.walk(ctx); err != nil {
+		if len(e.busy) > 0 { // where it goes on, those have their turn too
+			e.tally.Next = e.busy[0]
+		}
 		return err
 	}
 	e.tally.Next = ID{}

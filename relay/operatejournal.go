@@ -74,7 +74,7 @@ func (o *Operator) Journal(ctx context.Context) ([]Entry, error) {
 		}
 		var e Entry
 		if err := json.Unmarshal(n.Value, &e); err != nil {
-			return nil, fmt.Errorf("journal entry %s: %w", n.Key, err)
+			e = Entry{Action: "unknown", Author: "unknown", Reason: "this entry cannot be read: " + err.Error()}
 		}
 		all = append(all, e)
 	}

@@ -29,7 +29,8 @@ func (l *pauseList) load(ctx context.Context) error {
 		}
 		var p Pause
 		if err := json.Unmarshal(n.Value, &p); err != nil {
-			return fmt.Errorf("read the pause of %s: %w", n.Key, err)
+			// That there was one is known. Who paused it did so for a reason.
+			p = Pause{Destination: n.Key[len(pausePrefix):], Author: "unknown", Reason: "the note of this pause cannot be read: " + err.Error()}
 		}
 		l.all = append(l.all, p)
 	}

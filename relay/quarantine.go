@@ -29,7 +29,7 @@ type Aside struct {
 	Key string
 	// Message is the message that it belongs to; zero where that cannot be told.
 	Message ID
-	// What is message, delivery, location or part; "" where that cannot be told.
+	// What is message, delivery, location, part or history; "" where that cannot be told.
 	What   string
 	Reason string
 	At     time.Time

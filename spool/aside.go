@@ -69,6 +69,8 @@ func belongs(key []byte) (id relay.ID, what string) {
 		return id, "location"
 	case spacePart:
 		return id, "part"
+	case spaceHistory:
+		return id, "history"
 	}
 	return relay.ID{}, ""
 }

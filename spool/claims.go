@@ -51,11 +51,20 @@ func (l *messageLocks) init() {
 }
 
 func (l *messageLocks) lock(ctx context.Context, id relay.ID) (unlock func(), err error) {
+	unlock, ok := l.lockUnless(ctx.Done(), id)
+	if !ok {
+		return nil, ctx.Err()
+	}
+	return unlock, nil
+}
+
+// lockUnless waits for the lock until the channel is closed.
+func (l *messageLocks) lockUnless(done <-chan struct{}, id relay.ID) (unlock func(), ok bool) {
 	mu := l[id[len(id)-1]]
 	select {
 	case mu <- struct{}{}:
-		return func() { <-mu }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+		return func() { <-mu }, true
+	case <-done:
+		return nil, false
 	}
 }

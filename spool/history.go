@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -107,26 +108,65 @@ func (s *Spool) addFacts(b *pebble.Batch, m *relay.Message, events []relay.Event
 	return b.Set(factsKey(m.ID), record, nil)
 }
 
-// Record keeps events that come with no settlement. The facts are written again when the
-// message leaves the queue, if it is there.
+// Record keeps events that come with no settlement. The facts are those that the message leaves the
+// queue with, if it is or has been there.
 func (s *Spool) Record(ctx context.Context, m *relay.Message, events ...relay.Event) error {
 	if !s.o.History.on() {
 		return nil
 	}
+	if err := s.record(ctx, m, events); err != nil {
+		return fmt.Errorf("record message %s: %w", m.ID, err)
+	}
+	return nil
+}
+
+func (s *Spool) record(ctx context.Context, m *relay.Message, events []relay.Event) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.leave()
+	// It may be on its way out at this moment, and what it leaves with must not be written over.
+	full := s.disk.filled()
+	unlock, ok := s.messages.lockUnless(full, m.ID)
+	if !ok {
+		return relay.StorageFull(errFull)
+	}
+	unlock = sync.OnceFunc(unlock)
 	b := s.db.NewBatch()
-	// No part of a message in the queue has that number.
-	p := place{id: relay.DeliveryID{Message: m.ID, Part: math.MaxUint32}}
-	if err := errors.Join(s.addIndex(b, m, events...), s.addFacts(b, m, nil), s.addEvents(b, p, events)); err != nil {
+	if err := s.addRecord(b, m, events); err != nil {
+		unlock()
 		return errors.Join(err, b.Close())
 	}
-	if _, err := s.applyUnless(ctx, s.disk.filled(), b, pebble.NoSync, func(error) {}); err != nil {
-		return fmt.Errorf("record message %s: %w", m.ID, err)
+	abandoned, err := s.applyUnless(ctx, full, b, pebble.NoSync, func(error) { unlock() })
+	if !abandoned || s.broken() != nil {
+		unlock()
 	}
-	return nil
+	return err
+}
+
+func (s *Spool) addRecord(b *pebble.Batch, m *relay.Message, events []relay.Event) error {
+	known, err := s.has(messageKey(m.ID))
+	if err == nil && !known {
+		known, err = s.has(factsKey(m.ID))
+	}
+	if err == nil && !known {
+		err = s.addFacts(b, m, nil)
+	}
+	// No part of a message in the queue has that number.
+	p := place{id: relay.DeliveryID{Message: m.ID, Part: math.MaxUint32}}
+	return errors.Join(err, s.addIndex(b, m, events...), s.addEvents(b, p, events))
+}
+
+// has says whether there is a record, readable or not.
+func (s *Spool) has(key []byte) (bool, error) {
+	_, err := s.get(key)
+	switch {
+	case errors.Is(err, pebble.ErrNotFound):
+		return false, nil
+	case errors.Is(err, relay.ErrCorrupt):
+		return true, nil
+	}
+	return err == nil, err
 }
 
 // Life tells what is known of a message.
@@ -139,7 +179,7 @@ func (s *Spool) Life(ctx context.Context, id relay.ID) (*relay.Life, error) {
 }
 
 func (s *Spool) lifeOf(ctx context.Context, id relay.ID) (*relay.Life, error) {
-	l, found := &relay.Life{}, false
+	l, found := &relay.Life{Facts: relay.Facts{ID: id}}, false
 	m, err := s.Message(ctx, id)
 	switch {
 	case err == nil:
@@ -154,10 +194,15 @@ func (s *Spool) lifeOf(ctx context.Context, id relay.ID) (*relay.Life, error) {
 			return nil, err
 		}
 		for _, p := range page {
-			found = true
-			if err := s.addToLife(l, id, p); err != nil {
+			err := s.addToLife(l, id, p)
+			if errors.Is(err, relay.ErrCorrupt) {
+				s.setAsideLater(ctx, p.key, err)
+				continue
+			}
+			if err != nil {
 				return nil, err
 			}
+			found = true
 		}
 		if len(page) < pageSize {
 			break
@@ -175,9 +220,12 @@ func (s *Spool) lifeOf(ctx context.Context, id relay.ID) (*relay.Life, error) {
 func (s *Spool) addToLife(l *relay.Life, id relay.ID, p pair) error {
 	if len(p.key) == len(factsKey(id)) {
 		facts, events, err := s.codec.decodeFacts(id, p.value)
+		if err != nil {
+			return err
+		}
 		l.Facts = facts
 		l.Events = append(l.Events, events...)
-		return err
+		return nil
 	}
 	events, err := s.codec.decodeEvents(p.value)
 	l.Events = append(l.Events, events...)

@@ -81,8 +81,8 @@ func (s *Spool) findOn(ctx context.Context, q *relay.Query, prefix []byte, yield
 				continue
 			}
 			l, err := s.lifeOf(ctx, relay.ID(key[len(prefix):]))
-			if errors.Is(err, relay.ErrNotFound) {
-				continue
+			if errors.Is(err, relay.ErrNotFound) || errors.Is(err, relay.ErrCorrupt) {
+				continue // what cannot be read has been reported
 			}
 			if err != nil {
 				return false, err
