@@ -204,9 +204,9 @@ func TestAdmit(t *testing.T) {
 	t.Parallel()
 	var free atomic.Int64
 	free.Store(1000)
-	mem := vfs.NewMem()
+	mem, now := vfs.NewMem(), newClock()
 	s, err := spool.Open(spool.Options{
-		Dir: "spool", FS: mem, MinFree: 100, Reserve: 50,
+		Dir: "spool", FS: mem, MinFree: 100, Reserve: 50, Now: now.now,
 		FreeSpace: func() (int64, error) { return free.Load(), nil },
 	})
 	if err != nil {
@@ -219,6 +219,7 @@ func TestAdmit(t *testing.T) {
 	}{{1000, 0, true}, {1000, 900, true}, {1000, 901, false}, {100, 0, true}, {99, 0, false}, {0, 0, false}}
 	for _, tt := range tests {
 		free.Store(tt.free)
+		now.advance(time.Second)
 		if err := s.Admit(tt.size); (err == nil) != tt.ok {
 			t.Errorf("%d free, size %d: got %v, want ok %v", tt.free, tt.size, err, tt.ok)
 		} else if err != nil {

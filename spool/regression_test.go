@@ -106,7 +106,7 @@ func TestCloseBroken(t *testing.T) {
 // Bodies under way must not eat what MinFree keeps for deliveries.
 func TestSpillMinFree(t *testing.T) {
 	var free atomic.Int64
-	free.Store(1 << 30)
+	free.Store(300 << 20)
 	s, err := spool.Open(spool.Options{Dir: "spool", FS: vfs.NewMem(), MinFree: 256 << 20, Reserve: -1, FreeSpace: func() (int64, error) { return free.Load(), nil }})
 	if err != nil {
 		t.Fatal(err)

@@ -36,6 +36,7 @@ type Spool struct {
 
 	forgotten forgotten
 	told      told
+	space     space
 
 	// using counts what uses db, and closed forbids more of it.
 	using  sync.WaitGroup

@@ -147,7 +147,7 @@ func (s *Spool) Admit(size int64) error {
 	if err := s.disk.check(); err != nil {
 		return err
 	}
-	free, err := s.o.FreeSpace()
+	free, err := s.space.left(s.o.Now(), s.disk.written.Load(), s.o.MinFree+size, s.o.FreeSpace)
 	if err != nil {
 		return relay.LocalError(err)
 	}
