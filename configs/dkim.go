@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"fmt"
 	"time"
 
 	"postrider/dkim"
@@ -28,5 +29,16 @@ func (f *file) composeDKIM(c *Config) {
 			Exact: k.Subdomains != nil && !*k.Subdomains, Match: k.Match, Users: k.Users, Headers: k.Headers,
 			Identity: k.Identity, Expires: time.Duration(k.Expires), Canonicalization: k.Canonicalization,
 		})
+	}
+}
+
+// checkSigning finds rules that name keys which are not there: mail would go out unsigned.
+func (c *Config) checkSigning(keys *dkim.Signer, r *report) {
+	for i, rule := range c.Policy.Rules {
+		for k, name := range rule.SignWith {
+			if !keys.Has(name) {
+				r.fault(fmt.Sprintf("rules[%d].sign_with[%d]", i, k), "there is no DKIM key %q: want a domain, SELECTOR._domainkey.DOMAIN or none", name)
+			}
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,10 +108,14 @@ func (s *Signer) refresh() {
 	}
 }
 
-// Has says whether a rule may name keys so: see Message.With.
+// Has says whether a rule may name keys so, whether or not they sign yet or still: see Message.With.
 func (s *Signer) Has(name string) bool {
-	keys, err := s.keys.Load().chosen([]string{name})
-	return err == nil && (len(keys) > 0 || isNone([]string{name}))
+	if isNone([]string{name}) {
+		return true
+	}
+	return slices.ContainsFunc(s.keys.Load().all, func(k *key) bool {
+		return strings.EqualFold(name, k.domain) || strings.EqualFold(name, k.name())
+	})
 }
 
 // Keys gives the keys that Sign would use for a message, or why it would not sign. The body is

@@ -77,7 +77,8 @@ func (f *dkimFlags) home(c *configs.Config) (string, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return "", errors.New("no directory of keys: give --directory, or dkim: [{directory: ...}] in the configuration")
+		return "", errors.New("no directory of keys, and keys that are named one by one are not made or rotated: " +
+			"give --directory, or move them to DIRECTORY/DOMAIN/SELECTOR.pem and write dkim: [{directory: DIRECTORY}]")
 	}
 	return "", fmt.Errorf("the configuration has several directories of keys, name one with --directory: %s", strings.Join(found, ", "))
 }

@@ -211,6 +211,8 @@ func printDetail(out io.Writer, d admin.Detail) {
 	row("listener", d.Listener)
 	row("message-id", d.MessageID)
 	row("subject", d.Subject)
+	row("tags", strings.Join(d.Tags, ", "))
+	printVerdicts(out, d.Trace)
 	for _, e := range d.Deliveries {
 		fmt.Fprintf(out, "\n%s: %s, %d attempts so far\n", plain(e.Destination), e.State, e.Attempts)
 		row("  left", recipients(e.Recipients))
@@ -218,4 +220,23 @@ func printDetail(out io.Writer, d admin.Detail) {
 		row("  reason", e.Reason)
 	}
 	fmt.Fprintf(out, "\n%s", plain(strings.ReplaceAll(d.Header, "\r\n", "\n")))
+}
+
+// printVerdicts says what rules did, and how many were asked and did nothing.
+func printVerdicts(out io.Writer, trace []admin.Verdict) {
+	quiet := 0
+	for _, v := range trace {
+		if v.Said == "" {
+			quiet++
+			continue
+		}
+		about := ""
+		if v.Recipient != "" {
+			about = " about <" + v.Recipient + ">"
+		}
+		fmt.Fprintf(out, "%-12s %s\n", "rule:", plain(fmt.Sprintf("%s at %s%s: %s", v.Rule, v.Stage, about, v.Said)))
+	}
+	if quiet > 0 {
+		fmt.Fprintf(out, "%-12s %s did not match\n", "rules:", count(quiet, "other"))
+	}
 }

@@ -68,3 +68,22 @@ func TestPrintProgress(t *testing.T) {
 		t.Errorf("got %q, want %q", &out, want)
 	}
 }
+
+// What rules said is shown with the message, those that did something by name.
+func TestShowRules(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	printDetail(&out, admin.Detail{ID: "01X", Tags: []string{"bulk", "news"}, Trace: []admin.Verdict{
+		{Rule: "quiet", Stage: "mail"}, {Rule: "loud", Stage: "rcpt", Recipient: "a@b.test", Said: "hold: odd\x1b[2J"}, {Rule: "mark", Stage: "data", Said: "tag bulk"},
+	}})
+	for _, want := range []string{"tags:        bulk, news\n", "rule:        loud at rcpt about <a@b.test>: hold: odd?[2J\n", "rule:        mark at data: tag bulk\n", "rules:       1 other did not match\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+	out.Reset()
+	printLife(&out, newPainter(&out), &admin.Life{ID: "01X", Trace: []admin.Verdict{{Rule: "quiet", Stage: "mail"}, {Rule: "mark", Stage: "data", Said: "tag bulk"}}})
+	if !strings.Contains(out.String(), "  rule mark at data: tag bulk\n") || strings.Contains(out.String(), "quiet") {
+		t.Errorf("got\n%s", out.String())
+	}
+}

@@ -101,6 +101,11 @@ func printLife(out io.Writer, paint painter, l *admin.Life) {
 		}
 	}
 	fmt.Fprintf(out, "  %s  %s%s\n", at(l.Received), paint.paint(plainColour, "accepted "), plain(from))
+	for _, v := range l.Trace {
+		if v.Said != "" {
+			fmt.Fprintf(out, "  rule %s at %s: %s\n", plain(v.Rule), v.Stage, plain(v.Said))
+		}
+	}
 	for i := range l.Events {
 		e := &l.Events[i]
 		fmt.Fprintf(out, "  %s  %s %s\n", at(e.At), paint.paint(eventColour(e.Event), fmt.Sprintf("%-9s", e.Event)), plain(lifeText(e)))
