@@ -66,6 +66,7 @@ Nothing is lost if you kill -9 the relay meanwhile and start it again.`,
 	root.AddCommand(
 		newServeCommand(),
 		newHealthCommand(),
+		newDoctorCommand(),
 		newCheckCommand(),
 		newReloadCommand(),
 		newExplainCommand(),
