@@ -11,9 +11,9 @@ import (
 // Entry is what an operator has changed, as the journal keeps it.
 type Entry struct {
 	At time.Time `json:"at"`
-	// Action is that of an Order, or pause or resume.
+	// Action is that of an Order, pause or resume, or what was done elsewhere.
 	Action string `json:"action"`
-	// Select and Tally are those of an Order; Destination is what was paused or resumed.
+	// Select and Tally are those of an Order; Destination is what was paused, resumed or changed.
 	Select      *Selector `json:"select,omitempty"`
 	Tally       *Tally    `json:"tally,omitempty"`
 	Destination string    `json:"destination,omitempty"`
@@ -63,6 +63,14 @@ func (o *Operator) record(ctx context.Context, e Entry) error {
 		return fmt.Errorf("keep it in the journal: %w", err)
 	}
 	return nil
+}
+
+// Record keeps in the journal, and tells, what an operator has changed elsewhere. e.At is filled in.
+func (o *Operator) Record(ctx context.Context, e Entry) error {
+	if e.Action == "" || e.Author == "" {
+		return fmt.Errorf("journal: %w: an action and an author are needed", ErrOrder)
+	}
+	return o.record(ctx, e)
 }
 
 // Journal gives what operators have changed lately, the latest last.

@@ -40,9 +40,14 @@ type askFlags struct {
 }
 
 func (f *askFlags) add(cmd *cobra.Command) {
+	f.addSocket(cmd)
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON instead of text")
+}
+
+// addSocket is add for a command that prints text as it is.
+func (f *askFlags) addSocket(cmd *cobra.Command) {
 	f.config.addFile(cmd)
 	cmd.Flags().StringVar(&f.socket, "socket", "", "the relay's admin socket, a `path`")
-	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON instead of text")
 }
 
 // client finds the relay.

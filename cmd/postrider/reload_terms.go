@@ -21,6 +21,7 @@ type terms struct {
 // counted, if there are any.
 func (d *relayd) terms(config *configs.Config) (*terms, error) {
 	t := &terms{config: config}
+	config.Outbound.Transcripts = d.transcripts
 	p := &config.Policy
 	p.Meters, p.Fault, p.Queue = d.meters, d.observer.Faulted, func(to relay.Destination) relay.BinStatus {
 		st, _ := d.scheduler.StatusOf(to)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -24,6 +25,7 @@ import (
 	"postrider/policy"
 	"postrider/relay"
 	"postrider/relay/admin"
+	"postrider/relay/transcript"
 	"postrider/spool"
 )
 
@@ -94,6 +96,8 @@ type relayd struct {
 	meters     *policy.Meters
 	transports *transports
 	reloading  reloading
+	// transcripts are those that operators ask for.
+	transcripts *transcript.Book
 	// reporter is nil where no domain is told of its TLS.
 	reporter *tlsrpt.Reporter
 	admin    *admin.Server
@@ -119,6 +123,9 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	trend := admin.NewTrend(time.Now)
 	observer := relay.Observers{logObserver{log}, metrics, events, trend}
 	d.observer = observer
+	d.transcripts = transcript.New(transcript.Options{
+		Dir: filepath.Join(config.Data, "transcripts"), Now: time.Now, Fault: observer.Faulted,
+	})
 	clock := newClock()
 	ids := relay.NewIDs(clock.Now, crand.Reader)
 
@@ -169,7 +176,8 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 		Spool: d.spool, Scheduler: d.scheduler, Operator: operator, Reloader: d, History: d.spool, Metrics: metrics, Events: events, Now: time.Now,
 		Trend: trend, Config: func() string { return *d.shown.Load() },
 		Figures: []func() []relay.Figure{d.spool.Figures, d.transports.figures}, Alive: d.alive,
-		Importer: importer, Checkpoint: d.spool.Checkpoint,
+		Transcripts: d.transcripts,
+		Importer:    importer, Checkpoint: d.spool.Checkpoint,
 	})
 	if err != nil {
 		return d, err
@@ -178,7 +186,7 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	if config.Inbound.Bound, err = inherited(config.Inbound.Listeners); err != nil {
 		return d, err
 	}
-	config.Inbound.Receiver, config.Inbound.Observer = d.receiver, observer
+	config.Inbound.Receiver, config.Inbound.Observer, config.Inbound.Transcripts = d.receiver, observer, d.transcripts
 	if d.inbound, err = inbound.New(config.Inbound); err != nil {
 		return d, err
 	}
@@ -193,6 +201,7 @@ func (d *relayd) run(ctx context.Context) error {
 	defer cancel(nil)
 	parts := []*part{
 		{name: "admin", run: d.admin.Run},
+		{name: "transcripts", run: d.transcripts.Run},
 		{name: "scheduler", run: d.scheduler.Run},
 		{name: "transport", run: d.transports.run},
 		{name: "rerouting", run: d.reroute},

@@ -170,15 +170,20 @@ func (c *Client) Act(ctx context.Context, a Action) iter.Seq2[Progress, error] {
 // ChangeDestination does what is a word of "pause", "resume" and "retry".
 func (c *Client) ChangeDestination(ctx context.Context, what, name string, change Change) (Changed, error) {
 	var v Changed
-	body, err := c.post(ctx, "/v1/destinations/"+url.PathEscape(name)+"/"+what, change)
+	return v, c.change(ctx, "/v1/destinations/"+url.PathEscape(name)+"/"+what, change, &v)
+}
+
+// change sends a change and reads what came of it.
+func (c *Client) change(ctx context.Context, path string, change, v any) error {
+	body, err := c.post(ctx, path, change)
 	if err != nil {
-		return v, err
+		return err
 	}
 	defer body.Close()
-	if err := json.NewDecoder(body).Decode(&v); err != nil {
-		return v, fmt.Errorf("read the daemon's answer: %w", err)
+	if err := json.NewDecoder(body).Decode(v); err != nil {
+		return fmt.Errorf("read the daemon's answer: %w", err)
 	}
-	return v, nil
+	return nil
 }
 
 // Pauses shows the pauses in force.

@@ -48,6 +48,8 @@ type Options struct {
 	Trend *Trend
 	// Config shows the configuration in force, without its secrets; nil for none.
 	Config func() string
+	// Transcripts keeps those of sessions; nil for none.
+	Transcripts Transcripts
 	// Figures are what the parts of the relay measure by themselves.
 	Figures []func() []relay.Figure
 	// Importer takes in messages of other queues; without one they can only be read.
