@@ -61,7 +61,7 @@ func (s *Scheduler) dispatch(b *bin, now time.Time) {
 	if b.resolving || !b.gate.probe(now) {
 		return
 	}
-	b.resolving = true
+	b.resolving, b.resolvingSince = true, now
 	crew := &s.resolves
 	if !b.gate.open() {
 		crew = &s.retries

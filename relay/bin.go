@@ -41,6 +41,8 @@ type bin struct {
 	closed bool
 	// refilling and resolving say that a goroutine does so.
 	refilling, resolving bool
+	// resolvingSince is when a look-up began, moved when a delivery last set off or was loaded.
+	resolvingSince, moved time.Time
 }
 
 // flow is one sender's share of a bin.
@@ -227,7 +229,9 @@ func (b *bin) popAny() (Delivery, bool) {
 func (b *bin) serve(f *flow) Delivery {
 	d := f.queue[0]
 	f.queue[0] = Delivery{}
-	f.queue = f.queue[1:]
+	if f.queue = f.queue[1:]; len(f.queue) == 0 {
+		f.queue = nil // not to hold on to the memory behind it
+	}
 	f.lane.ready.charge(f.place, float64(len(d.Recipients))/f.weight)
 	b.memory -= footprint(d)
 	b.count--

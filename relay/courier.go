@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +34,18 @@ type courier struct {
 	most int
 	// leaving says that the courier counts among those that leave its pool.
 	leaving bool
+	// phase is what the courier does, since then; hurried says that it was told to end for that, and
+	// writtenOff that it does not count any more. Carries is what is being attempted. They are guarded
+	// by the Scheduler's mu.
+	phase               Phase
+	since               time.Time
+	hurried, writtenOff bool
+	carries             DeliveryID
+	// connected says that it counts among the connected ones.
+	connected bool
+	// dials and attempts end when the Scheduler's do, or by cancel.
+	dials, attempts context.Context
+	cancel          func()
 	// connect is how long opening the connection took; it is charged to the first delivery.
 	connect time.Duration
 }
@@ -43,10 +56,17 @@ func (s *Scheduler) hire(p *pool) {
 	p.dialing++
 	s.connections++
 	c := &courier{s: s, pool: p, handed: make(chan Delivery, 1)}
+	dials, endDials := context.WithCancel(s.work)
+	attempts, endAttempts := context.WithCancel(s.attempts)
+	c.dials, c.attempts = dials, attempts
+	c.cancel = func() { endDials(); endAttempts() }
+	c.enter(PhaseOpening, s.o.Now())
+	p.crew[c] = struct{}{}
 	s.goroutines.Go(c.run)
 }
 
 func (c *courier) run() {
+	defer c.cancel()
 	defer c.s.retire(c)
 	if !c.vet() || !c.dial() {
 		return
@@ -114,31 +134,47 @@ func (c *courier) dial() bool {
 	}
 	c.conn = conn
 	c.connect = s.o.Now().Sub(began)
-	s.connected(c.pool)
+	if !s.connected(c) {
+		conn.Close()
+		return false
+	}
 	return true
 }
 
 // connectTo asks the transport. A panic there is a failure like any other.
 func (c *courier) connectTo(site *Site) (conn Conn, err error) {
 	defer c.s.containError("connect to "+site.Key, &err)
-	return c.s.live().Transport.Dial(c.s.work, site)
+	return c.s.live().Transport.Dial(c.dials, site)
 }
 
 // next waits for a delivery, for as long as an idle connection is kept.
 func (c *courier) next() (Delivery, bool) {
 	s, p := c.s, c.pool
 	s.mu.Lock()
+	if c.writtenOff {
+		s.mu.Unlock()
+		return Delivery{}, false
+	}
 	if s.stopped || p.couriers-p.leaving > p.window.limit() {
 		c.leave()
 		s.mu.Unlock()
 		return Delivery{}, false
 	}
 	c.rested = false
-	if d, ok := s.pick(c, s.o.Now()); ok {
+	now := s.o.Now()
+	if d, ok := s.pick(c, now); ok {
+		c.enter(PhaseLoading, now)
 		s.mu.Unlock()
 		return d, true
 	}
+	// Others that wait for a connection go before one that would rest.
+	if s.wanted(p) {
+		c.leave()
+		s.mu.Unlock()
+		return Delivery{}, false
+	}
 	c.rested = true
+	c.enter(PhaseIdle, now)
 	p.idle = append(p.idle, c)
 	s.resting[p] = struct{}{}
 	s.mu.Unlock()
@@ -224,10 +260,10 @@ func (c *courier) carry(l *load) (more bool) {
 	attempted := true
 	defer func() {
 		c.current = nil
-		c.s.end(l.d.DeliveryID)
+		c.s.end(c, l.d.DeliveryID)
 		c.s.spent(c, l.d, attempted)
 	}()
-	a := c.conn.Deliver(c.s.attempts, l.transfer(), c.lookAhead)
+	a := c.conn.Deliver(c.attempts, l.transfer(), c.lookAhead)
 	attempted = !a.Untried
 	c.conclude(l.d, l.m, a, began)
 	return c.conn.Usable() && c.carried < c.most
@@ -239,7 +275,7 @@ func (c *courier) carry(l *load) (more bool) {
 func (c *courier) lookAhead() (Transfer, bool) {
 	s, p := c.s, c.pool
 	s.mu.Lock()
-	enough := s.stopped || c.carried+1 >= c.most ||
+	enough := s.stopped || c.writtenOff || c.carried+1 >= c.most ||
 		p.couriers-p.leaving > p.window.limit() || !p.turns.backlog(p.dialing+1)
 	var d Delivery
 	ok := false
@@ -308,7 +344,7 @@ func (c *courier) conclude(d Delivery, m *Message, a Attempt, began time.Time) {
 		s.o.Observer.Faulted(Fault{Doing: "read the message", Message: d.Message, Err: a.Local})
 		s.settle(d, m, a, connect)
 	default:
-		s.judge(c.pool, a, began)
+		s.judge(c, a, began)
 		s.settle(d, m, a, connect)
 	}
 }

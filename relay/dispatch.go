@@ -13,7 +13,9 @@ func (s *Scheduler) pump(p *pool) {
 		if !ok {
 			break
 		}
-		s.popIdle(p).handed <- d
+		c := s.popIdle(p)
+		c.enter(PhaseLoading, now)
+		c.handed <- d
 	}
 	for len(p.idle) == 0 && p.wantsCourier(now) && s.mayDial(p, now) {
 		if !s.hasSlot(p) {
@@ -97,6 +99,17 @@ func (s *Scheduler) makeRoom(other *pool) {
 			return
 		}
 	}
+}
+
+// wanted says whether another pool waits for a connection that would be free if one of this pool's
+// ended.
+func (s *Scheduler) wanted(p *pool) bool {
+	for other := range s.blocked {
+		if other != p && (!other.provider.full() || other.provider == p.provider) {
+			return true
+		}
+	}
+	return false
 }
 
 // disband sends the members of a pool that have another site now to that one.

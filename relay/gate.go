@@ -45,6 +45,7 @@ func (g *gate) fail(began, now time.Time, smart bool, chance float64, reply Repl
 	}
 	g.failures++
 	g.failed, g.reply = now, reply
+	g.reply.Err = nil // there may be a gate for each of many destinations
 	g.until = now.Add(jitter(first, most, 2, g.before+g.failures, chance))
 	return g.failures == 1
 }

@@ -5,13 +5,20 @@ import "time"
 // connected counts a connection in and, if the site had been unreachable, opens its gate. A
 // site that answers has yet to prove that it takes mail: until then, one setback closes
 // the gate again.
-func (s *Scheduler) connected(p *pool) {
+// It says whether the courier is still wanted.
+func (s *Scheduler) connected(c *courier) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if c.writtenOff {
+		return false
+	}
+	p := c.pool
+	c.enter(PhaseLoading, s.o.Now())
 	p.dialing--
 	p.connected++
+	c.connected = true
 	if !p.gate.try() {
-		return
+		return true
 	}
 	p.prober = nil
 	p.window.restart()
@@ -20,6 +27,7 @@ func (s *Scheduler) connected(p *pool) {
 	for b := range p.members {
 		s.advance(b)
 	}
+	return true
 }
 
 // unreachable closes the gate of a site that could not be connected to.
@@ -57,10 +65,12 @@ func (s *Scheduler) clear(p *pool) {
 }
 
 // judge draws the lesson about the site of an attempt begun then.
-func (s *Scheduler) judge(p *pool, a Attempt, began time.Time) {
+func (s *Scheduler) judge(c *courier, a Attempt, began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p.measure(s.o.Now().Sub(began))
+	p, now := c.pool, s.o.Now()
+	c.enter(PhaseLoading, now)
+	p.measure(now.Sub(began))
 	if a.Ambiguous && !a.Setback {
 		// The network may be to blame: it is no success of the site's either (conformance T08).
 		s.pump(p)
@@ -84,6 +94,15 @@ func (s *Scheduler) judge(p *pool, a Attempt, began time.Time) {
 func (s *Scheduler) retire(c *courier) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	delete(c.pool.crew, c)
+	if !c.writtenOff {
+		s.uncount(c)
+	}
+	s.relieve(c.pool)
+}
+
+// uncount gives up the courier's place.
+func (s *Scheduler) uncount(c *courier) {
 	p := c.pool
 	p.couriers--
 	if p.provider != nil {
@@ -93,11 +112,15 @@ func (s *Scheduler) retire(c *courier) {
 	if c.leaving {
 		p.leaving--
 	}
-	if c.conn == nil {
-		p.dialing--
-	} else {
+	if c.connected {
 		p.connected--
+	} else {
+		p.dialing--
 	}
+}
+
+// relieve lets others have the place of a courier of the pool.
+func (s *Scheduler) relieve(p *pool) {
 	s.unblock()
 	s.clear(p)
 	s.attend(p)

@@ -37,6 +37,8 @@ type pool struct {
 	// rest; idle are the connected ones that wait for a delivery, the latest last.
 	couriers, dialing, connected int
 	idle                         []*courier
+	// crew are the couriers, those that were written off among them.
+	crew map[*courier]struct{}
 	// leaving counts the couriers that end because the window has shrunk.
 	leaving int
 	// setbacks counts attempts in a row that spoke against the site.
@@ -57,7 +59,7 @@ func newPool(site *Site, connections int) *pool {
 		connections = site.Connections
 	}
 	return &pool{
-		site: site, members: make(map[*bin]struct{}), aside: make(map[*bin]struct{}),
+		site: site, members: make(map[*bin]struct{}), aside: make(map[*bin]struct{}), crew: make(map[*courier]struct{}),
 		window: newWindow(connections),
 	}
 }
@@ -208,5 +210,5 @@ func (p *pool) dropIdle(c *courier) bool {
 // over says that the pool has no reason to exist. A closed gate is kept while a member may
 // ask for it, and that of a smart host whose mail goes another way until it is back.
 func (p *pool) over() bool {
-	return p.couriers == 0 && len(p.members) == 0 && !(p.site.Smart && p.site.Moved != nil && !p.gate.open())
+	return len(p.crew) == 0 && len(p.members) == 0 && !(p.site.Smart && p.site.Moved != nil && !p.gate.open())
 }

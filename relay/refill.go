@@ -75,6 +75,9 @@ func (s *Scheduler) endRefill(b *bin, f *flow, ds []Delivery, next time.Time) {
 	f.refilling = false
 	f.next = earlier(next, f.noted)
 	b.refilling = false
+	if len(ds) > 0 {
+		b.moved = s.o.Now()
+	}
 	s.push(b, f, ds...)
 	s.advance(b)
 }

@@ -98,6 +98,28 @@ func (r *rig) receive(t *testing.T) {
 	}
 }
 
+// audit has the scheduler's books checked all the time.
+func (r *rig) audit(ctx context.Context) (done chan struct{}) {
+	done = make(chan struct{})
+	s := r.scheduler
+	go func() {
+		defer close(done)
+		for pause := time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 10*time.Minute) {
+			if err := s.Audit(); err != nil {
+				r.observer.Faulted(relay.Fault{Doing: "keep count of deliveries", Err: err})
+			}
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+		}
+		if err := s.Audit(); err != nil {
+			r.observer.Faulted(relay.Fault{Doing: "keep count of deliveries", Err: err})
+		}
+	}()
+	return done
+}
+
 // now is the clock of the options, else the time of the bubble.
 func (r *rig) now() func() time.Time {
 	if r.options.Now != nil {
@@ -110,9 +132,11 @@ func (r *rig) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.scheduler.Run(ctx) }()
+	audited := r.audit(ctx)
 	r.stop = func() {
 		cancel()
 		<-done
+		<-audited
 		r.stop = func() {}
 	}
 }

@@ -68,6 +68,9 @@ type SchedulerOptions struct {
 	// Memory bounds the deliveries held in memory, in bytes, in all and per bin.
 	Memory, BinMemory int64
 
+	// Stuck is how long a connection may be in one phase before it is ended and reported.
+	Stuck time.Duration
+
 	Now func() time.Time
 	// Chance returns a random number in [0,1).
 	Chance func() float64
@@ -125,6 +128,7 @@ func NewScheduler(o SchedulerOptions) (*Scheduler, error) {
 	o.Grace = cmp.Or(o.Grace, DefaultGrace)
 	o.Memory = cmp.Or(o.Memory, defaultMemory)
 	o.KnownMemory = cmp.Or(o.KnownMemory, defaultKnownMemory)
+	o.Stuck = cmp.Or(o.Stuck, DefaultStuck)
 	o.BinMemory = cmp.Or(o.BinMemory, defaultBinMemory)
 	s := &Scheduler{
 		o: o, limits: newLimiter(o.Limits, o.Now), rover: rover{shelved: make(map[Destination]gate)}, lessons: lessons{all: make(map[string]lesson), dirty: make(map[string]struct{})},
@@ -153,6 +157,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	s.goroutines.Go(func() { s.keepTime(ctx) })
 	s.goroutines.Go(func() { s.sweep(ctx) })
 	s.goroutines.Go(func() { s.remember(ctx) })
+	s.goroutines.Go(func() { s.watch(ctx) })
 	err := s.rove(ctx)
 	s.stop()
 	defer time.AfterFunc(s.o.Grace, cancel).Stop()

@@ -6,6 +6,7 @@ import "time"
 // couriers as there are would each take one more before the first has paid; where the message is not
 // at hand they are reckoned by those before it.
 func (s *Scheduler) spend(p *pool, from *bin, d *Delivery, now time.Time) {
+	from.moved = now
 	d.paid = p.size
 	if d.message != nil {
 		d.paid = d.message.Size

@@ -21,6 +21,10 @@ type BinStatus struct {
 	Closed bool
 	Until  time.Time
 	Reason Reply
+	// Doing is what is going on, and Moved when a delivery last set off or was loaded; zero when
+	// none has been.
+	Doing Doing
+	Moved time.Time
 	// Next is when what waits in the spool is to be loaded next; zero when nothing is.
 	Next time.Time
 }
@@ -28,9 +32,10 @@ type BinStatus struct {
 // Status shows all bins, by destination.
 func (s *Scheduler) Status() []BinStatus {
 	s.mu.Lock()
+	now := s.o.Now()
 	all := make([]BinStatus, 0, len(s.bins))
 	for _, b := range s.bins {
-		all = append(all, b.status())
+		all = append(all, b.statusAt(now))
 	}
 	s.mu.Unlock()
 	slices.SortFunc(all, func(a, b BinStatus) int {
@@ -47,7 +52,14 @@ func (s *Scheduler) StatusOf(to Destination) (BinStatus, bool) {
 	if b == nil {
 		return BinStatus{To: to}, false
 	}
-	return b.status(), true
+	return b.statusAt(s.o.Now()), true
+}
+
+// statusAt is the status with what is going on.
+func (b *bin) statusAt(now time.Time) BinStatus {
+	st := b.status()
+	st.Doing, st.Moved = b.doing(now), b.moved
+	return st
 }
 
 func (b *bin) status() BinStatus {

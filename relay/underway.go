@@ -22,12 +22,17 @@ func (s *Scheduler) begin(c *courier, l *load, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.underway[l.d.DeliveryID] = Underway{Host: host, Addr: addr, Since: now}
+	c.enter(PhaseCarrying, now)
+	c.carries = l.d.DeliveryID
 	c.most = c.pool.messagesPerConnection(s.live().MessagesPerConnection, now)
 	s.weigh(c.pool, &l.d, l.m.Size, now)
 }
 
-func (s *Scheduler) end(id DeliveryID) {
+func (s *Scheduler) end(c *courier, id DeliveryID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if c.phase == PhaseCarrying {
+		c.enter(PhaseLoading, s.o.Now())
+	}
 	delete(s.underway, id)
 }

@@ -1,0 +1,199 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// DefaultStuck is how long a connection may be in one phase before that is reported as a fault.
+	// All that a transport waits for has a deadline, and none of them is as long.
+	DefaultStuck = time.Hour
+	// watchInterval is how often is looked for what does not move.
+	watchInterval = 10 * time.Second
+	// auditEvery is after how many looks the books are checked.
+	auditEvery = 6
+	// watchSlack is how far what is due may be behind without a reason.
+	watchSlack = 5 * time.Second
+)
+
+// watch looks for what does not move though it should, reports it, and frees what can be freed: an
+// attempt is ended, a connection whose attempt cannot be ended gives up its place, and a bin that
+// was forgotten goes on. A delivery is never given to another while somebody may still deliver it.
+func (s *Scheduler) watch(ctx context.Context) {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	stood := make(map[*bin]struct{})
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for _, f := range s.look(&stood) {
+			s.o.Observer.Faulted(f)
+		}
+		if n%auditEvery != 0 {
+			continue
+		}
+		if err := s.Audit(); err != nil {
+			s.o.Observer.Faulted(Fault{Doing: "keep count of deliveries", Err: err})
+		}
+	}
+}
+
+// look finds what does not move. Stood are the bins that it found standing the last time.
+func (s *Scheduler) look(stood *map[*bin]struct{}) (faults []Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.o.Now()
+	for _, p := range s.pools {
+		for c := range p.crew {
+			if f, stuck := s.hurry(c, now); stuck {
+				faults = append(faults, f)
+			}
+		}
+	}
+	standing := make(map[*bin]struct{})
+	for _, b := range s.bins {
+		if f, stuck := b.lookUpStuck(now, s.o.Stuck); stuck {
+			faults = append(faults, f)
+		}
+		if !b.stands(s, now) {
+			continue
+		}
+		if _, before := (*stood)[b]; !before {
+			standing[b] = struct{}{}
+			continue
+		}
+		faults = append(faults, Fault{Doing: "deliver to " + b.to.String(), Err: errStands})
+		s.advance(b)
+	}
+	*stood = standing
+	return faults
+}
+
+var errStands = errors.New("mail was due and nothing went on; it goes on now")
+
+// hurry ends what a courier has been at for too long, and writes it off when that does not help.
+func (s *Scheduler) hurry(c *courier, now time.Time) (Fault, bool) {
+	stuck := s.o.Stuck
+	took := now.Sub(c.since)
+	if c.phase == PhaseIdle || c.writtenOff || took < stuck || c.hurried && (took < 2*stuck || c.phase == PhaseLoading) {
+		return Fault{}, false // what waits for our own disk keeps its place
+	}
+	f := Fault{
+		Doing: "deliver to " + c.pool.site.Key,
+		Err:   fmt.Errorf("a connection has been %s for %v; it is ended", c.phase, took.Round(time.Second)),
+	}
+	if c.phase == PhaseCarrying {
+		f.Message = c.carries.Message
+	}
+	c.cancel()
+	if !c.hurried {
+		c.hurried = true
+		return f, true
+	}
+	f.Err = fmt.Errorf("a connection that does not end has been %s for %v; others take its place", c.phase, took.Round(time.Second))
+	s.writeOff(c)
+	return f, true
+}
+
+// writeOff lets others have the place of a courier that does not come back. What it carries stays
+// with it.
+func (s *Scheduler) writeOff(c *courier) {
+	s.uncount(c)
+	c.writtenOff = true
+	s.relieve(c.pool)
+}
+
+// lookUpStuck reports a look-up that does not end, every now and then.
+func (b *bin) lookUpStuck(now time.Time, stuck time.Duration) (Fault, bool) {
+	took := now.Sub(b.resolvingSince)
+	if !b.resolving || took < stuck {
+		return Fault{}, false
+	}
+	b.resolvingSince = now
+	return Fault{Doing: "resolve " + b.to.String(), Err: fmt.Errorf("the look-up has not ended for %v", took.Round(time.Second))}, true
+}
+
+// stands says that something of the bin is due, and that nothing goes on that could bring it on: no
+// goroutine, no alarm, nobody whose end would be an event for it.
+func (b *bin) stands(s *Scheduler, now time.Time) bool {
+	due := b.due()
+	if b.closed || b.paused != nil || b.resolving || b.refilling || b.away > 0 || b.probing() {
+		return false
+	}
+	if b.count == 0 && (due.IsZero() || now.Sub(due) < watchSlack) {
+		return false
+	}
+	if a := b.alarm; a.index >= 0 && now.Sub(a.at) < watchSlack {
+		return false
+	}
+	p := b.pool
+	if p == nil {
+		return true
+	}
+	_, blocked := s.blocked[p]
+	return !blocked && p.couriers-len(p.idle) == 0 && (p.alarm.index < 0 || now.Sub(p.alarm.at) >= watchSlack)
+}
+
+// Audit counts again what is counted on the way, and returns an error if the books contradict
+// themselves: a delivery in memory is in one place, and counted once.
+func (s *Scheduler) Audit() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var memory int64
+	for _, b := range s.bins {
+		if err := b.audit(); err != nil {
+			return fmt.Errorf("%s: %w", b.to, err)
+		}
+		memory += b.memory
+	}
+	if memory != s.memory {
+		return fmt.Errorf("bins have %d bytes of deliveries, %d are counted", memory, s.memory)
+	}
+	couriers := 0
+	for _, p := range s.pools {
+		couriers += p.couriers
+		if p.couriers != p.dialing+p.connected || len(p.idle) > p.connected {
+			return fmt.Errorf("site %s: %d couriers, %d opening and %d connected, %d idle", p.site.Key, p.couriers, p.dialing, p.connected, len(p.idle))
+		}
+	}
+	if couriers > s.connections {
+		return fmt.Errorf("sites have %d connections, %d are counted", couriers, s.connections)
+	}
+	return nil
+}
+
+// audit checks that each delivery in memory is where the bin's counts say.
+func (b *bin) audit() error {
+	var count, live, reserved int
+	var memory int64
+	var offered [ranks]int
+	for _, f := range b.flows {
+		count += len(f.queue)
+		reserved += f.reserved
+		for i := range f.queue {
+			memory += footprint(f.queue[i])
+		}
+		if f.live {
+			live++
+		}
+		offered[f.lane.rank] += f.offered
+	}
+	switch {
+	case count != b.count || live != b.live || b.away < 0:
+		return fmt.Errorf("%d deliveries in memory and %d flows alive, %d and %d are counted; %d away", count, live, b.count, b.live, b.away)
+	case memory > b.memory || memory != b.memory && reserved == 0:
+		return fmt.Errorf("%d bytes of deliveries in memory, %d are counted", memory, b.memory)
+	}
+	for _, l := range b.lanes {
+		if l.count != offered[l.rank] {
+			return fmt.Errorf("%d deliveries ready, %d are counted", offered[l.rank], l.count)
+		}
+	}
+	return nil
+}
