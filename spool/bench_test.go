@@ -3,6 +3,7 @@ package spool_test
 import (
 	"fmt"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,6 +19,17 @@ type counted struct {
 	vfs.FS
 	syncs, bytes atomic.Int64
 	sync         time.Duration
+	// cpu is what the process had used when the measurement began.
+	cpu time.Duration
+}
+
+// used is the processor time of the process, which does not depend on what else runs.
+func used() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func (c *counted) Create(name string, w vfs.DiskWriteCategory) (vfs.File, error) {
@@ -65,6 +77,7 @@ func openCounted(b *testing.B, fs vfs.FS, sync, keep time.Duration) (*spool.Spoo
 	})
 	c.syncs.Store(0)
 	c.bytes.Store(0)
+	c.cpu = used()
 	return s, c
 }
 
@@ -72,6 +85,7 @@ func openCounted(b *testing.B, fs vfs.FS, sync, keep time.Duration) (*spool.Spoo
 func (c *counted) report(b *testing.B, size int) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
 	b.ReportMetric(float64(c.syncs.Load())/float64(b.N), "syncs/msg")
+	b.ReportMetric(float64((used()-c.cpu).Microseconds())/float64(b.N), "cpu-us/msg")
 	b.ReportMetric(float64(c.bytes.Load())/float64(b.N*size), "written/byte")
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"math"
 	"slices"
 	"strings"
@@ -54,10 +53,24 @@ func dayKey(d uint32) []byte { return binary.BigEndian.AppendUint32([]byte{space
 // indexPrefix is what the keys of all messages of a day with the property begin with. A hash can
 // be that of two texts: who finds a message compares.
 func indexPrefix(d uint32, property byte, text string) []byte {
-	h := fnv.New64a()
-	h.Write([]byte{property})
-	h.Write([]byte(strings.ToLower(text)))
-	return h.Sum(dayKey(d))
+	key := make([]byte, 0, indexSize)
+	key = append(key, spaceIndex)
+	key = binary.BigEndian.AppendUint32(key, d)
+	return binary.BigEndian.AppendUint64(key, indexHash(property, text))
+}
+
+// indexSize is the length of a key in i.
+const indexSize = 1 + 4 + 8 + 16
+
+// indexHash is FNV-1a over the property and the text in lower case.
+func indexHash(property byte, text string) uint64 {
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := (offset ^ uint64(property)) * prime
+	text = strings.ToLower(text)
+	for i := range len(text) {
+		h = (h ^ uint64(text[i])) * prime
+	}
+	return h
 }
 
 // addIndex makes a message findable.

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -23,12 +24,12 @@ const (
 // codec encodes and decodes records. Replies are stored as the peer sent them, so texts
 // need not be UTF-8.
 type codec struct {
-	enc cbor.EncMode
+	enc cbor.UserBufferEncMode
 	dec cbor.DecMode
 }
 
 func newCodec() (codec, error) {
-	enc, err := cbor.EncOptions{}.EncMode()
+	enc, err := cbor.EncOptions{}.UserBufferEncMode()
 	if err != nil {
 		return codec{}, err
 	}
@@ -39,13 +40,19 @@ func newCodec() (codec, error) {
 	return codec{enc: enc, dec: dec}, nil
 }
 
+// recordSize is that of most records, for which one piece of memory is enough.
+const recordSize = 512
+
 // encode appends the version and the record to head.
 func (c codec) encode(head []byte, record any) ([]byte, error) {
-	body, err := c.enc.Marshal(record)
-	if err != nil {
+	var b bytes.Buffer
+	b.Grow(recordSize)
+	b.WriteByte(recordVersion)
+	b.Write(head)
+	if err := c.enc.MarshalToBuffer(record, &b); err != nil {
 		return nil, fmt.Errorf("encode record: %w", err)
 	}
-	return append(append([]byte{recordVersion}, head...), body...), nil
+	return b.Bytes(), nil
 }
 
 // decode reads a record that has head bytes between its version and the CBOR.
