@@ -72,7 +72,7 @@ func (f *file) composeDelivery(c *Config) {
 		routes, ways := r.composeWays()
 		c.Policy.Routes = append(c.Policy.Routes, policy.Route{
 			Name: r.Name, When: r.When, MX: r.MX, TLSOptional: r.tlsOptional(), Ways: ways,
-			Discard: r.Discard, Hold: r.Hold, Wanted: wanted[r.Name],
+			Discard: r.Discard, Hold: r.Hold, Through: r.Hold && !r.delivers(), Wanted: wanted[r.Name],
 		})
 		if r.delivers() {
 			c.Outbound.Routes = append(c.Outbound.Routes, routes...)

@@ -482,6 +482,31 @@ func TestRouteByRules(t *testing.T) {
 	}
 }
 
+// What a route without hosts holds goes on by the next one when it is released.
+func TestHeldOnItsWay(t *testing.T) {
+	t.Parallel()
+	p := testPolicy(t, policy.Options{Routes: []policy.Route{
+		{Name: "look", When: `listener == "odd"`, Hold: true, Through: true}, {Name: "again", When: `listener == "odd"`, Hold: true, Through: true},
+		{Name: "trash", When: `listener == "odd"`, Discard: true}, {Name: "corp", When: `recipient.local == "ann"`}, {Name: "last", When: `recipient.local == "bob"`, Hold: true, Through: true},
+	}})
+	for i, tt := range []struct{ listener, route, want string }{
+		{"odd", "", "corp"}, {"odd", "look", "corp"}, {"odd", "again", "corp"}, {"l", "look", "corp"},
+	} {
+		m := letter(t)
+		m.Origin.Listener = tt.listener
+		r := m.Envelope.Recipients[0]
+		r.Route = tt.route
+		got, reply := p.Route(m, r)
+		if reply != nil || got.To.Route != tt.want || got.Held == "" || got.Discard {
+			t.Errorf("%d: got %+v (%v), want %s, held", i, got, reply, tt.want)
+		}
+	}
+	m := letter(t)
+	if got, reply := p.Route(m, m.Envelope.Recipients[1]); reply != nil || got.To.Route != "last" || got.Held != "route last" {
+		t.Errorf("got %+v (%v)", got, reply)
+	}
+}
+
 // The trace has a bound for rules that do not match, and none that would hide one that does.
 func TestTraceIsBounded(t *testing.T) {
 	t.Parallel()

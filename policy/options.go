@@ -68,6 +68,9 @@ type Route struct {
 	Discard bool
 	// Hold keeps the mail until an operator releases it.
 	Hold bool
+	// Through says that a route with Hold leads nowhere itself: what is released takes the next one
+	// that matches.
+	Through bool
 	// Wanted says that more than When leads to the route, such as the fallback of another one.
 	Wanted bool
 	// Ways, where there are any, are routes that share the mail of this one, such as one for each
@@ -178,7 +181,7 @@ func (o *Options) checkReach() error {
 		if above != "" && !r.Wanted && !wanted[r.Name] {
 			faults.add(fmt.Errorf("is never reached: the route %q above takes everything", above), "routes[%d]", i)
 		}
-		if above == "" && r.When == "" {
+		if above == "" && r.When == "" && !r.Through {
 			above = r.Name
 		}
 	}

@@ -1,9 +1,11 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"postrider/relay"
 )
@@ -17,6 +19,7 @@ type route struct {
 	// tlsOptional says that there is a twin of each way.
 	tlsOptional bool
 	held        string
+	through     bool
 	discard     bool
 }
 
@@ -26,7 +29,7 @@ func (p *Policy) compileRoutes(options []Route) ([]route, error) {
 	for i, o := range options {
 		when, err := p.compileTest(o.When, routing)
 		faults.add(err, "routes[%d].when", i)
-		routes[i] = route{name: o.Name, when: when, mx: o.MX, ways: o.Ways, tlsOptional: o.TLSOptional, discard: o.Discard}
+		routes[i] = route{name: o.Name, when: when, mx: o.MX, ways: o.Ways, tlsOptional: o.TLSOptional, discard: o.Discard, through: o.Through}
 		if o.Hold {
 			routes[i].held = "route " + o.Name
 		}
@@ -41,7 +44,7 @@ var errNoRoute = errors.New("no route matches")
 // queue that no route matches any more waits for one, so the reply is temporary; it has
 // ReasonRoute.
 func (p *Policy) Route(m *relay.Message, r relay.Recipient) (relay.Routing, *relay.Reply) {
-	route, f, err := p.find(m, r)
+	route, held, f, err := p.find(m, r)
 	defer f.done()
 	if err != nil {
 		return relay.Routing{}, relay.LocalError(err)
@@ -50,7 +53,7 @@ func (p *Policy) Route(m *relay.Message, r relay.Recipient) (relay.Routing, *rel
 		reply := relay.NewReply(451, relay.EnhancedCode{4, 4, 4}, "No route for this recipient")
 		return relay.Routing{}, reply.For(relay.ReasonRoute).Because(errNoRoute)
 	}
-	to := relay.Routing{To: relay.Destination{Route: route.take(&m.Envelope, r)}, Held: route.held, Discard: route.discard}
+	to := relay.Routing{To: relay.Destination{Route: route.take(&m.Envelope, r)}, Held: held, Discard: route.discard}
 	if route.mx {
 		to.To.Domain = f.recipient.Domain
 	}
@@ -61,25 +64,25 @@ func (p *Policy) Route(m *relay.Message, r relay.Recipient) (relay.Routing, *rel
 	return to, nil
 }
 
-// find finds the route for the recipient; nil for none.
-func (p *Policy) find(m *relay.Message, r relay.Recipient) (*route, *facts, error) {
-	f := p.facts(context.Background(), &m.Origin, m)
+// find finds the route for the recipient, nil for none, and why its mail is held.
+func (p *Policy) find(m *relay.Message, r relay.Recipient) (found *route, held string, f *facts, err error) {
+	f = p.facts(context.Background(), &m.Origin, m)
 	f.recipient = recipientAddress(r.Address, p.hostname)
-	for i := range p.routes {
-		if r.Route != "" && p.routes[i].name == r.Route {
-			return &p.routes[i], f, nil
+	named := slices.IndexFunc(p.routes, func(q route) bool { return r.Route != "" && q.name == r.Route })
+	for i := max(named, 0); i < len(p.routes); i++ {
+		q := &p.routes[i]
+		matches := i == named || q.when.test(f)
+		switch {
+		case f.err != nil:
+			return nil, "", f, fmt.Errorf("route %s: %w", q.name, f.err)
+		case !matches, found != nil && q.discard:
+		case !q.through:
+			return q, cmp.Or(held, q.held), f, nil
+		case found == nil:
+			found, held = q, q.held // until what it leads to is found
 		}
 	}
-	for i := range p.routes {
-		matches := p.routes[i].when.test(f)
-		if f.err != nil {
-			return nil, f, fmt.Errorf("route %s: %w", p.routes[i].name, f.err)
-		}
-		if matches {
-			return &p.routes[i], f, nil
-		}
-	}
-	return nil, f, nil
+	return found, held, f, nil
 }
 
 // take picks the route's way for a message.

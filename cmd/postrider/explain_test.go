@@ -99,6 +99,20 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// A route that only holds says where its mail goes once it is released.
+func TestExplainHeld(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "c.yaml")
+	text := strings.Replace(explained, "routes:\n", "routes:\n  - {name: look, when: 'recipient.local == \"odd\"', hold: true}\n", 1)
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := command(t, "explain", "--offline", "--config", name, "--from", "a@b.example", "--to", "odd@d.example")
+	if err != nil || !strings.Contains(out, "To main:") || !strings.Contains(out, "held: route look") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestCheckTests(t *testing.T) {
 	t.Parallel()
 	config := explainConfig(t)
