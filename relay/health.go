@@ -34,6 +34,10 @@ func (s *Scheduler) connected(c *courier) bool {
 func (s *Scheduler) unreachable(p *pool, began time.Time, reply Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if reply.Class == ClassRate && p.connected > 0 {
+		p.window.refused(p.connected, s.o.Now()) // the site is well, and says how much it takes
+		return
+	}
 	p.window.setback(s.o.Now())
 	s.shut(p, began, reply)
 }
@@ -78,6 +82,7 @@ func (s *Scheduler) judge(c *courier, a Attempt, began time.Time) {
 	}
 	if !a.Setback {
 		p.setbacks, p.gate.before = 0, 0
+		p.window.recheck(now)
 		p.window.success(p.couriers - len(p.idle))
 		s.pump(p)
 		return

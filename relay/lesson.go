@@ -15,6 +15,10 @@ type lesson struct {
 	// Since is when that was seen.
 	PerConnection int       `json:"per_connection,omitempty"`
 	Since         time.Time `json:"since,omitzero"`
+	// Connections is how many connections it takes, 0 when that is not known, and ConnectionsAt is
+	// when that was seen.
+	Connections   int       `json:"connections,omitempty"`
+	ConnectionsAt time.Time `json:"connections_at,omitzero"`
 	// Failures and Reply are those of a closed gate.
 	Failures int       `json:"failures,omitempty"`
 	Reply    Reply     `json:"reply,omitzero"`
@@ -31,7 +35,9 @@ const (
 )
 
 // empty says that there is nothing to remember.
-func (l *lesson) empty() bool { return l.Window == 0 && l.PerConnection == 0 && l.Failures == 0 }
+func (l *lesson) empty() bool {
+	return l.Window == 0 && l.PerConnection == 0 && l.Connections == 0 && l.Failures == 0
+}
 
 // lessons are those of sites, by key. They are guarded by the Scheduler's mu.
 type lessons struct {
@@ -61,7 +67,8 @@ func (ls *lessons) learn(p *pool, now time.Time) {
 
 // same says that two lessons say the same. A window that has moved by less than one is the same.
 func (l *lesson) same(o *lesson) bool {
-	return int(l.Window) == int(o.Window) && l.PerConnection == o.PerConnection && l.Failures == o.Failures
+	return int(l.Window) == int(o.Window) && l.PerConnection == o.PerConnection && l.Failures == o.Failures &&
+		l.Connections == o.Connections && l.ConnectionsAt.Equal(o.ConnectionsAt)
 }
 
 // forget drops the lessons that are old, and of the others the older half where there are too many.
@@ -109,6 +116,9 @@ func (ls *lessons) recall(key string, value []byte, now time.Time) {
 // lesson is what the pool has learned.
 func (p *pool) lesson(now time.Time) lesson {
 	l := lesson{PerConnection: p.perConnection, Since: p.perConnectionAt, At: now}
+	if l.Connections = p.window.taken; l.Connections > 0 {
+		l.ConnectionsAt = p.window.takenAt
+	}
 	if p.window.steady {
 		l.Window = p.window.size
 	}
@@ -122,6 +132,7 @@ func (p *pool) lesson(now time.Time) lesson {
 // heed begins with what was learned before. A closed gate stays closed, but is tried soon: whoever
 // restarts us may have mended what was wrong.
 func (p *pool) heed(l lesson, now time.Time, chance float64) {
+	p.window.taken, p.window.takenAt = l.Connections, l.ConnectionsAt
 	if l.Window > 0 {
 		p.window.size, p.window.steady = max(1, min(l.Window, p.window.most)), true
 	}

@@ -127,6 +127,9 @@ func (v *survey) connections(p *pool) {
 	}
 	limit := p.window.limit()
 	v.add(PaceLimit{Name: "window", Rate: at(limit), Binds: wants && p.couriers >= limit, Reason: fmt.Sprintf("%d of %d connections", p.couriers, limit)})
+	if n := p.window.taken; n > 0 {
+		v.add(PaceLimit{Name: "connections that the site takes", Rate: at(n), Binds: wants && p.couriers >= n, Reason: fmt.Sprintf("%d, as seen %s", n, p.window.takenAt.Format(time.RFC3339))})
+	}
 	if s := v.s; wants && s.connections >= s.live().ConnectionsTotal {
 		v.add(PaceLimit{Name: "connections_total", Binds: true, Reason: fmt.Sprintf("%d of %d connections", s.connections, s.live().ConnectionsTotal)})
 	}

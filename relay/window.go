@@ -10,6 +10,10 @@ type window struct {
 	// steady says that the first setback has been: no more doubling.
 	steady bool
 	shrunk time.Time
+	// taken is how many connections the site took when it refused one more for their number, as seen
+	// then; 0 when it has not.
+	taken   int
+	takenAt time.Time
 }
 
 const (
@@ -36,7 +40,31 @@ func (w *window) success(busy int) {
 	} else {
 		w.size++
 	}
-	w.size = min(w.size, w.most)
+	w.size = min(w.size, w.top())
+}
+
+// takenAge is when a site is given the chance to take more connections.
+const takenAge = time.Hour
+
+// top is the most that the window grows to.
+func (w *window) top() float64 {
+	if w.taken > 0 {
+		return min(w.most, float64(w.taken))
+	}
+	return w.most
+}
+
+// refused learns that the site takes so many connections and no more.
+func (w *window) refused(taken int, now time.Time) {
+	w.taken, w.takenAt, w.steady = taken, now, true
+	w.size = float64(taken)
+}
+
+// recheck forgets how many connections the site took, if that was long ago.
+func (w *window) recheck(now time.Time) {
+	if w.taken > 0 && now.Sub(w.takenAt) > takenAge {
+		w.taken = 0
+	}
 }
 
 // setback shrinks the window.
@@ -49,4 +77,4 @@ func (w *window) setback(now time.Time) {
 }
 
 // restart begins anew with one connection, after the site was unreachable.
-func (w *window) restart() { *w = window{size: 1, most: w.most} }
+func (w *window) restart() { *w = window{size: 1, most: w.most, taken: w.taken, takenAt: w.takenAt} }
