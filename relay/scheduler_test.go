@@ -125,7 +125,7 @@ func TestConnectionsTotal(t *testing.T) {
 
 // Each recipient has a fate of its own (T04): delivered ones leave, failed ones bounce
 // alone, deferred ones come back alone and after their time.
-func TestOutcomesPerRecipient(t *testing.T) {
+func outcomesPerRecipient(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		var attempts [][]string
 		r.transport.OnDeliver = func(_ context.Context, _ *relay.Site, tr relay.Transfer, _ []byte) relay.Attempt {
@@ -163,7 +163,7 @@ func TestOutcomesPerRecipient(t *testing.T) {
 }
 
 // A failure is told to the sender once, in a notice that is delivered like all mail.
-func TestBounce(t *testing.T) {
+func bounceOnce(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		refuse := reply(550, "no such user")
 		refuse.Enhanced = relay.EnhancedCode{5, 1, 1}
@@ -194,7 +194,7 @@ func TestBounce(t *testing.T) {
 }
 
 // A bounce that bounces, and mail from the null sender, is dropped and counted (D05).
-func TestBounceOfBounce(t *testing.T) {
+func bounceOfBounce(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		r.transport.OnDeliver = func(_ context.Context, _ *relay.Site, tr relay.Transfer, _ []byte) relay.Attempt {
 			return relaytest.Answer(tr, reply(550, "no"))
@@ -316,7 +316,7 @@ func TestHostThatHangsUp(t *testing.T) {
 
 // Mail that grows old behind a closed gate is returned at its age, once, and the sender was
 // told of the delay once before (D03).
-func TestExpiresBehindGate(t *testing.T) {
+func expiresBehindGate(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		r.options.Retry.WarnAfter = 4 * time.Hour
 		r.transport.OnDial = func(_ context.Context, s *relay.Site) error {
@@ -489,7 +489,7 @@ func TestUnresolvable(t *testing.T) {
 }
 
 // A destination whose resolution has expired is resolved again (C08).
-func TestResolvesAgain(t *testing.T) {
+func resolvesAgain(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		var site atomic.Value
 		site.Store("old")
@@ -515,7 +515,7 @@ func TestResolvesAgain(t *testing.T) {
 }
 
 // A reused connection found dead is not an attempt (T09).
-func TestUntried(t *testing.T) {
+func untriedIsNoAttempt(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		var n atomic.Int32
 		r.transport.OnDeliver = func(_ context.Context, _ *relay.Site, tr relay.Transfer, _ []byte) relay.Attempt {

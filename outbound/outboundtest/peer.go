@@ -99,6 +99,7 @@ func (p *Peer) accept() {
 		p.records = append(p.records, record)
 		s := newSession(p, c, len(p.records), record)
 		p.mu.Unlock()
+		p.update(func() {}) // there is a session
 		p.sessions.Go(func() {
 			s.run()
 			p.mu.Lock()
