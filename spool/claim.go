@@ -46,6 +46,8 @@ type claim struct {
 type badRecord struct {
 	key []byte
 	err error
+	// lost says that the disk does not give its bytes back.
+	lost bool
 }
 
 func (c *claim) run(ctx context.Context) error {
@@ -108,6 +110,7 @@ func (c *claim) visit(key []byte, read func() ([]byte, error)) (stop bool, err e
 	switch err := corrupt(err); {
 	case errors.Is(err, relay.ErrCorrupt):
 		c.reject(key, err)
+		c.bad[len(c.bad)-1].lost = true
 		return false, nil
 	case errors.Is(err, pebble.ErrNotFound): // its location alone was left
 		return false, nil

@@ -1,6 +1,7 @@
 package spool_test
 
 import (
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"sync"
@@ -145,21 +146,33 @@ func (c *crash) check(t *testing.T) {
 	}
 }
 
-// The power fails at every fourth operation of a run with 24 messages; at all of them the
-// test takes a minute under the race detector. Runs differ, so the others have their turn.
+// The power fails at every operation of a run with 24 messages in the long form, and in the short
+// one at every tenth, each time others.
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
-	for i, keep := range []int{0, 50} {
-		for k := 1 + 2*i; ; k += 4 {
-			c := newCrash(k, keep)
-			c.run(t)
-			if c.left == nil || t.Failed() {
-				if k < 70 {
-					t.Errorf("the run took %d operations, which are too few to mean anything", k)
+	step := strideOf(10)
+	for _, keep := range []int{0, 50} {
+		t.Run(fmt.Sprintf("keep=%d", keep), func(t *testing.T) {
+			t.Parallel()
+			for k := 1 + rand.IntN(step); ; k += step {
+				c := newCrash(k, keep)
+				c.run(t)
+				if c.left == nil || t.Failed() {
+					if k < 70 {
+						t.Errorf("the run took %d operations, which are too few to mean anything", k)
+					}
+					break
 				}
-				break
+				c.check(t)
 			}
-			c.check(t)
-		}
+		})
 	}
+}
+
+// strideOf is how many operations lie between two faults of a test.
+func strideOf(short int) int {
+	if long() {
+		return 1
+	}
+	return short
 }

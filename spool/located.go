@@ -62,7 +62,7 @@ func (s *Spool) around(ctx context.Context, lower, upper []byte, n int) (found [
 			there, err := s.readable(key)
 			switch {
 			case errors.Is(err, relay.ErrCorrupt):
-				bad = append(bad, badRecord{key, err})
+				bad = append(bad, badRecord{key: key, err: err, lost: true})
 			case err != nil:
 				return nil, err
 			case there:
@@ -140,7 +140,11 @@ func (s *Spool) setAsideAll(bad []badRecord) {
 	b := s.db.NewBatch()
 	var err error
 	for _, r := range bad {
-		err = errors.Join(err, s.addQuarantined(b, r.key, r.err.Error()))
+		if r.lost { // to try again takes as long as before: the database looks for the bit that flipped
+			err = errors.Join(err, s.addAside(b, r.key, nil, r.err.Error()))
+		} else {
+			err = errors.Join(err, s.addQuarantined(b, r.key, r.err.Error()))
+		}
 	}
 	if err != nil {
 		err = errors.Join(err, b.Close())

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"postrider/relay"
@@ -52,11 +53,11 @@ func order(action relay.Action, sel relay.Selector) relay.Order {
 // is delivered.
 func TestHoldMany(t *testing.T) {
 	t.Parallel()
-	n := 2000
+	n, o := 500, spool.Options{Dir: "spool", FS: vfs.NewMem()}
 	if long() {
-		n = 100_000
+		n, o = 100_000, spool.Options{Dir: t.TempDir()}
 	}
-	s, err := spool.Open(spool.Options{Dir: t.TempDir()})
+	s, err := spool.Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,16 +81,16 @@ func TestHoldMany(t *testing.T) {
 		}
 	}
 	transport := &relaytest.Transport{}
-	o := operate(t, s, transport, true)
+	operator := operate(t, s, transport, true)
 	held := relay.Selector{Destination: "*/held.test"}
 	reports := 0
 	began := time.Now()
-	tally, err := o.Do(t.Context(), order(relay.ActionHold, held), func(relay.Tally) { reports++ })
+	tally, err := operator.Do(t.Context(), order(relay.ActionHold, held), func(relay.Tally) { reports++ })
 	if err != nil || tally.Matched != n || tally.Changed != n || reports < n {
 		t.Errorf("hold: got %+v, %v after %d reports, want %d", tally, err, reports, n)
 	}
 	t.Logf("held %d in %v", n, time.Since(began))
-	if tally, err = o.Do(t.Context(), order(relay.ActionRetry, relay.Selector{}), nil); err != nil || tally.Changed != n/10 || tally.Unchanged != n {
+	if tally, err = operator.Do(t.Context(), order(relay.ActionRetry, relay.Selector{}), nil); err != nil || tally.Changed != n/10 || tally.Unchanged != n {
 		t.Errorf("retry: got %+v, %v, want %d changed", tally, err, n/10)
 	}
 	wantDelivered(t, transport, n/10)
@@ -97,7 +98,7 @@ func TestHoldMany(t *testing.T) {
 		t.Errorf("bin %+v, %v, where all is held", b, err)
 	}
 	began = time.Now()
-	if tally, err = o.Do(t.Context(), order(relay.ActionRelease, relay.Selector{States: []relay.State{relay.StateHeld}}), nil); err != nil || tally.Changed != n {
+	if tally, err = operator.Do(t.Context(), order(relay.ActionRelease, relay.Selector{States: []relay.State{relay.StateHeld}}), nil); err != nil || tally.Changed != n {
 		t.Errorf("release: got %+v, %v, want %d changed", tally, err, n)
 	}
 	t.Logf("released %d in %v", n, time.Since(began))

@@ -80,6 +80,11 @@ func (s *Spool) addQuarantined(b *pebble.Batch, key []byte, reason string) error
 	case err != nil:
 		return err
 	}
+	return s.addAside(b, key, raw, reason)
+}
+
+// addAside moves a record whose bytes are at hand.
+func (s *Spool) addAside(b *pebble.Batch, key, raw []byte, reason string) error {
 	record, err := s.codec.encode(nil, &quarantineRecord{Reason: reason, At: nanos(s.o.Now()), Raw: raw})
 	if err != nil {
 		return err
