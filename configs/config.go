@@ -9,6 +9,7 @@ import (
 
 	"postrider/dkim"
 	"postrider/inbound"
+	"postrider/inbound/milter"
 	"postrider/inbound/verify"
 	"postrider/outbound"
 	"postrider/policy"
@@ -34,7 +35,10 @@ type Config struct {
 	DKIM     dkim.Options
 	// Verify has the listeners that find out where messages come from, by name. The resolver is
 	// up to the caller.
-	Verify    map[string]verify.Options
+	Verify map[string]verify.Options
+	// Milters has the milters of the listeners that have any, by the listener's name. Fault is up
+	// to the caller.
+	Milters   map[string][]milter.Options
 	Receiver  relay.ReceiverOptions
 	Scheduler relay.SchedulerOptions
 	// TLSReports says how domains are told of TLS with their hosts.
@@ -129,7 +133,10 @@ func (c *Config) check(r *report) {
 			r.fault(fault.Path, "%s", fault.Err)
 		}
 	}
-	_, err = dkim.New(c.DKIM)
+	keys, err := dkim.New(c.DKIM)
+	if err == nil {
+		c.checkSigning(keys, r)
+	}
 	for _, err := range flatten(err) {
 		var fault *dkim.KeyError
 		if errors.As(err, &fault) {

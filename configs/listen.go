@@ -28,6 +28,7 @@ type listen struct {
 	XClient       []network `yaml:"xclient"`
 	MTPriority    []network `yaml:"mt_priority"`
 	Verify        []string  `yaml:"verify"`
+	Milters       []filter  `yaml:"milters"`
 	Limits        limits    `yaml:"limits"`
 }
 
@@ -76,6 +77,7 @@ func (f *file) composeListeners(c *Config) {
 	for _, l := range f.Listen {
 		c.Inbound.Listeners = append(c.Inbound.Listeners, l.compose())
 		l.composeVerify(c)
+		l.composeMilters(c)
 		c.Policy.Relay[l.Name] = append(c.Policy.Relay[l.Name], prefixes(l.Allow)...)
 	}
 }
@@ -135,6 +137,7 @@ func (l *listen) check(r *report, path string, users *users) {
 	l.TLS.check(r, path+".tls")
 	l.checkSessions(r, path)
 	l.checkVerify(r, path)
+	l.checkMilters(r, path)
 	authenticates := l.Auth == "optional" || l.Auth == "required"
 	switch {
 	case !authenticates && len(l.Allow) == 0 && l.TLS.ClientCA == "":

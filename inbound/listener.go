@@ -30,6 +30,8 @@ type Listener struct {
 	HideClient bool
 	// Verifier finds out where messages come from, nil for nobody.
 	Verifier relay.Verifier
+	// Judges decide about messages before the rules do, in order.
+	Judges []relay.Judge
 	// Discard are the EHLO keywords of the extensions not to offer.
 	Discard []string
 	// ProxyProtocol are the load balancers: every connection from these networks begins
@@ -123,7 +125,7 @@ func (l Listener) authenticates() bool { return l.Auth == AuthOptional || l.Auth
 // handling is what transactions are told of the listener.
 func (l Listener) handling() relay.Handling {
 	return relay.Handling{
-		Strict: l.Strict, Submission: l.Submission, HideClient: l.HideClient, Verifier: l.Verifier,
+		Strict: l.Strict, Submission: l.Submission, HideClient: l.HideClient, Verifier: l.Verifier, Judges: l.Judges,
 		MessageSize: l.Limits.MessageSize, Recipients: l.Limits.Recipients,
 	}
 }

@@ -164,6 +164,7 @@ func refuseRoute(rcpt Recipient, reply *Reply) *Reply {
 func (t *Transaction) amend(m *Message, e *Edits) *Reply {
 	t.takeAll(m, e)
 	m.edit(t.edits.Header)
+	t.edits.Header = nil
 	if e == nil && len(m.Tags) == 0 {
 		return nil
 	}

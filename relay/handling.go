@@ -18,6 +18,8 @@ type Handling struct {
 	Recipients  int
 	// Verifier, where there is one, looks at each message before anybody decides about it.
 	Verifier Verifier
+	// Judges, in order, decide about each message before the policy does.
+	Judges []Judge
 	// Screen, where there is one, decides about each message before the policy does: what the
 	// session knows of its user is for it to judge.
 	Screen func(*Message) *Reply

@@ -129,6 +129,9 @@ func (t *Transaction) data(ctx context.Context, r io.Reader) (ID, *Reply) {
 	}
 	m.prepend(received(t.o.Hostname, m, t.handling.HideClient))
 	t.verify(ctx, m, draft)
+	if reply := t.judge(ctx, m, draft); reply != nil {
+		return ID{}, reply
+	}
 	if reply := t.screen(ctx, m); reply != nil {
 		return ID{}, reply
 	}

@@ -28,7 +28,7 @@ func (d *relayd) terms(config *configs.Config) (*terms, error) {
 		return st
 	}
 	config.Outbound.Diverted = logDiversions(d.log)
-	var faults [4]error
+	var faults [5]error
 	t.rules, faults[0] = policy.New(*p)
 	t.signers, faults[1] = signers(config.DKIM, d.observer)
 	if former := d.transports.current.Load(); former != nil {
@@ -37,6 +37,7 @@ func (d *relayd) terms(config *configs.Config) (*terms, error) {
 		t.transport, faults[2] = outbound.New(config.Outbound)
 	}
 	faults[3] = addVerifiers(config)
+	faults[4] = addJudges(config, d.observer.Faulted)
 	return t, errors.Join(faults[:]...)
 }
 
