@@ -26,7 +26,9 @@ credentials, the hosts as they resolve now, what is asked of TLS, the limits of 
 way, the keys that sign, and the answer that the client gets.
 
 The configuration decides, not the state of a running relay: rates begin at zero, and
-queues are empty. Whom a user may send as is for the users file, and is not looked at.`,
+queues are empty. Whom a user may send as is what the users file says; other stores
+of users are not asked. What DNS says of a recipient's domain and TLS is asked at
+the attempt.`,
 		Example: `  postrider explain --config /etc/postrider.yaml --client 10.1.2.3 --from app@example.com --to ann@example.net
   postrider explain --config /etc/postrider.yaml --listener submission --user shop --from a@b.example --to c@d.example --message mail.eml
   postrider explain --config /etc/postrider.yaml --from a@b.example --to c@d.example --json`,

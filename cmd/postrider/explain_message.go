@@ -15,6 +15,8 @@ import (
 	crand "crypto/rand"
 
 	"postrider/configs"
+	"postrider/inbound"
+	"postrider/inbound/auth"
 	"postrider/outbound"
 	"postrider/policy"
 	"postrider/relay"
@@ -50,12 +52,17 @@ func explainMessage(ctx context.Context, config *configs.Config, q question) (*e
 	if err != nil {
 		return nil, err
 	}
-	e := &explanation{Limits: fmt.Sprintf("messages of %d bytes, %d recipients", r.MessageSize, r.Recipients)}
 	origin, err := q.origin(config)
 	if err != nil {
 		return nil, err
 	}
-	if err := e.converse(ctx, receiver, origin, q, rules); err != nil {
+	door, err := q.door(config, origin)
+	if err != nil {
+		return nil, err
+	}
+	e := &explanation{Limits: fmt.Sprintf("messages of %d bytes, %d recipients",
+		cmp.Or(door.handling.MessageSize, r.MessageSize), cmp.Or(door.handling.Recipients, r.Recipients))}
+	if err := e.converse(ctx, receiver, origin, q, door, rules); err != nil {
 		return nil, err
 	}
 	e.outcome(seen)
@@ -82,8 +89,43 @@ func (q *question) origin(config *configs.Config) (*relay.Origin, error) {
 	return o, nil
 }
 
+// door is what a listener makes of a client, besides the rules.
+type door struct {
+	handling relay.Handling
+	// mail decides whether the user may send as an address.
+	mail func(relay.Address) *relay.Reply
+}
+
+// door is that of the question's listener. What the users file says of the user holds; users of
+// other stores may send as anybody here.
+func (q *question) door(config *configs.Config, o *relay.Origin) (*door, error) {
+	i := slices.IndexFunc(config.Inbound.Listeners, func(l inbound.Listener) bool { return l.Name == o.Listener })
+	l := config.Inbound.Listeners[i]
+	d := &door{handling: relay.Handling{
+		Strict: l.Strict, Submission: l.Submission, HideClient: l.HideClient,
+		MessageSize: l.Limits.MessageSize, Recipients: l.Limits.Recipients,
+	}}
+	d.mail = func(relay.Address) *relay.Reply {
+		if l.Auth == inbound.AuthRequired && o.User == "" {
+			return relay.NewReply(530, relay.EnhancedCode{5, 7, 0}, "Authentication required")
+		}
+		return nil
+	}
+	if o.User == "" || config.Inbound.Users.File == "" {
+		return d, nil
+	}
+	users, err := auth.New(config.Inbound.Users)
+	if err != nil {
+		return nil, errors.Join(err, users.Close())
+	}
+	id := users.Identify(o.User)
+	d.mail = func(sender relay.Address) *relay.Reply { return users.Mail(id, sender) }
+	d.handling.Screen = func(m *relay.Message) *relay.Reply { return users.Header(id, m.Fields("From")) }
+	return d, users.Close()
+}
+
 // converse goes through the commands of a session.
-func (e *explanation) converse(ctx context.Context, receiver *relay.Receiver, o *relay.Origin, q question, rules *policy.Policy) error {
+func (e *explanation) converse(ctx context.Context, receiver *relay.Receiver, o *relay.Origin, q question, d *door, rules *policy.Policy) error {
 	say := func(stage string, reply *relay.Reply) bool {
 		e.Stage, e.Reply = stage, "250 2.0.0 Ok"
 		if reply != nil {
@@ -100,7 +142,10 @@ func (e *explanation) converse(ctx context.Context, receiver *relay.Receiver, o 
 		e.trace(rules.Connect(ctx, o).Trace)
 		return nil
 	}
-	t := receiver.Begin(o)
+	t := receiver.BeginWith(o, d.handling)
+	if !say("mail", d.mail(sender)) {
+		return nil
+	}
 	if !say("mail", t.Mail(ctx, relay.Envelope{Sender: sender}, 0)) {
 		e.trace(t.Trace())
 		return nil

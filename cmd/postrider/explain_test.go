@@ -113,6 +113,41 @@ func TestExplainHeld(t *testing.T) {
 	}
 }
 
+// The listener and the users file have their say before the rules have theirs.
+func TestExplainUsers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	name := filepath.Join(dir, "c.yaml")
+	text := strings.Replace(explained, "rules:\n", "  - {name: submission, address: '127.0.0.1:0', auth: required, submission: true, limits: {message_size: 5kB}}\nusers: {file: users, from_header: true}\nrules:\n", 1)
+	const line = "shop:$2a$04$4Pb5nUwJIFIxQPrfnS6WFuXlEbB8q0n9cYrZ3eD8O2Lr1Y6cL0w6K:@shop.example\n"
+	for file, text := range map[string]string{name: text, filepath.Join(dir, "users"): line} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	letter := filepath.Join(dir, "m.eml")
+	if err := os.WriteFile(letter, []byte("From: boss@other.example\n\nhi\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"--from", "a@shop.example"}, []string{"Answer to MAIL: 530 5.7.0"}},
+		{[]string{"--from", "a@other.example", "--user", "shop"}, []string{"Answer to MAIL: 5"}},
+		{[]string{"--from", "a@shop.example", "--user", "shop"}, []string{"Answer to DATA: 250", "messages of 5000 bytes"}},
+		{[]string{"--from", "a@shop.example", "--user", "shop", "--message", letter}, []string{"Answer to DATA: 5"}},
+		{[]string{"--from", "a@other.example", "--user", "someone"}, []string{"Answer to DATA: 250"}},
+	} {
+		out, err := command(t, append([]string{"explain", "--offline", "--config", name, "--listener", "submission", "--to", "c@d.example"}, tt.args...)...)
+		for _, want := range tt.want {
+			if err != nil || !strings.Contains(out, want) {
+				t.Errorf("%q: got %v, want %s in\n%s", tt.args, err, want, out)
+			}
+		}
+	}
+}
+
 func TestCheckTests(t *testing.T) {
 	t.Parallel()
 	config := explainConfig(t)
