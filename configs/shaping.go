@@ -12,6 +12,7 @@ import (
 type shaping struct {
 	Flow         []relay.FlowBy     `yaml:"flow"`
 	RetryShare   float64            `yaml:"retry_share"`
+	KnownMemory  size               `yaml:"known_memory"`
 	Flows        []flowShape        `yaml:"flows"`
 	Destinations []destinationShape `yaml:"destinations"`
 	Providers    []providerShape    `yaml:"providers"`
@@ -40,11 +41,12 @@ type providerShape struct {
 }
 
 func defaultShaping() shaping {
-	return shaping{Flow: relay.DefaultFlowBy(), RetryShare: relay.DefaultRetryShare}
+	return shaping{Flow: relay.DefaultFlowBy(), RetryShare: relay.DefaultRetryShare, KnownMemory: relay.DefaultKnownMemory}
 }
 
 // composeLimits gives the scheduler what the file says of rates and shares.
 func (f *file) composeLimits(c *Config) relay.Limits {
+	c.Scheduler.KnownMemory = int64(f.Shaping.KnownMemory)
 	l := relay.Limits{Routes: c.routeRates()}
 	for _, s := range f.Shaping.Flows {
 		l.Flows = append(l.Flows, relay.FlowLimit(s))
@@ -70,10 +72,16 @@ func (c *Config) routeRates() map[string][]relay.Rate {
 	return rates
 }
 
+// knownMemoryLeast is room for some hundred destinations.
+const knownMemoryLeast = 1e6
+
 // check wants patterns that can match, each once, and numbers that make sense.
 func (s *shaping) check(r *report) {
 	if s.RetryShare <= 0 || s.RetryShare > 1 {
 		r.fault("shaping.retry_share", "%g is not a share: want more than 0 and at most 1", s.RetryShare)
+	}
+	if s.KnownMemory < knownMemoryLeast {
+		r.fault("shaping.known_memory", "%d bytes are too little: want 1MB at least", s.KnownMemory)
 	}
 	if len(s.Flow) == 0 {
 		r.fault("shaping.flow", "needs one of %s at least", list(relay.FlowByWords()))

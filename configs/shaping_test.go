@@ -33,6 +33,7 @@ routes:
 shaping:
   flow: [tag, client]
   retry_share: 0.5
+  known_memory: 100MB
   flows: [{name: "bulk*", weight: 0.5, rates: [1000 recipients/1d]}]
   destinations: [{domain: "*.slow.example", connections: 1, rates: [1MB/1m]}]
   providers: [{name: big, mx: ["*.big.example"], connections: 7, rates: [2 connections/1s]}]
@@ -53,6 +54,9 @@ shaping:
 	if got := c.Scheduler.RetryShare; got != 0.5 {
 		t.Errorf("retry share %v", got)
 	}
+	if got := c.Scheduler.KnownMemory; got != 100e6 {
+		t.Errorf("memory for what is known %d", got)
+	}
 	if got := c.Receiver.FlowBy; !reflect.DeepEqual(got, []relay.FlowBy{relay.FlowByTag, relay.FlowByClient}) {
 		t.Errorf("flows by %v", got)
 	}
@@ -70,6 +74,7 @@ hostname: relay.example.com
 shaping:
   flow: [sender, nobody]
   retry_share: 2
+  known_memory: 100kB
   flows: [{weight: 1}, {name: a, weight: -1}, {name: a}]
   destinations: [{domain: "[", connections: -1}, {domain: b, rates: [fast]}]
   providers: [{name: p}, {name: p, mx: [x]}]
@@ -78,7 +83,7 @@ shaping:
 		t.Fatal("no fault found")
 	}
 	for _, want := range []string{
-		"shaping.flow[1]", "shaping.retry_share: 2", "shaping.flows[0].name", "shaping.flows[1].weight", "shaping.flows[2].name",
+		"shaping.flow[1]", "shaping.retry_share: 2", "shaping.known_memory: 100000", "shaping.flows[0].name", "shaping.flows[1].weight", "shaping.flows[2].name",
 		"shaping.destinations[0].domain", "shaping.destinations[0].connections", "shaping.destinations[1].rates[0]",
 		"shaping.providers[0].mx", "shaping.providers[1].name",
 	} {

@@ -84,7 +84,7 @@ func TestReloadKeepsBoundOfKnown(t *testing.T) {
 		}
 		after(time.Minute)
 		for i := range 3 {
-			r.scheduler.Reload(relay.SchedulerOptions{Transport: r.transport, Policy: r.policy, Retry: r.options.Retry})
+			r.scheduler.Reload(relay.SchedulerOptions{Transport: r.transport, Policy: r.policy, Retry: r.options.Retry, KnownMemory: r.options.KnownMemory})
 			for j := range 100 {
 				r.send(t, "a@example.com", fmt.Sprintf("u@e%d-%d.test", i, j))
 			}

@@ -18,6 +18,7 @@ func (s *Scheduler) Reload(o SchedulerOptions) {
 	next.Retry, next.Limits = o.Retry, o.Limits
 	next.Connections, next.ConnectionsTotal, next.Idle = o.Connections, o.ConnectionsTotal, o.Idle
 	next.MessagesPerConnection, next.RetryShare = o.MessagesPerConnection, o.RetryShare
+	next.KnownMemory = o.KnownMemory
 	next.setDefaults()
 	s.current.Store(&next)
 	s.limits = s.limits.succeed(next.Limits)
@@ -50,6 +51,7 @@ func (o *SchedulerOptions) setDefaults() {
 	o.Idle = cmp.Or(o.Idle, DefaultIdle)
 	o.MessagesPerConnection = cmp.Or(o.MessagesPerConnection, DefaultMessagesPerConnection)
 	o.RetryShare = cmp.Or(o.RetryShare, DefaultRetryShare)
+	o.KnownMemory = cmp.Or(o.KnownMemory, DefaultKnownMemory)
 }
 
 // review holds a pool to the limits of now.

@@ -226,9 +226,9 @@ func (s *Scheduler) admit(to Destination, flow Flow, due time.Time, fresh bool) 
 // knows says whether there is room to know more.
 func (s *Scheduler) knows(fresh bool) bool {
 	if fresh {
-		return s.limits.known < s.o.KnownMemory
+		return s.limits.known < s.live().KnownMemory
 	}
-	return s.limits.known < s.o.KnownMemory/10*9
+	return s.limits.known < s.live().KnownMemory/10*9
 }
 
 // evict forgets a quarter of the flows that cannot run soon, those that can run the latest. It
@@ -256,7 +256,7 @@ func (s *Scheduler) evict(now time.Time) bool {
 			}
 		})
 	}
-	if before-s.limits.known < s.o.KnownMemory/32 {
+	if before-s.limits.known < s.live().KnownMemory/32 {
 		r.evictAfter = now.Add(roundPause)
 	}
 	return s.limits.known < before

@@ -17,9 +17,9 @@ const (
 	DefaultMessagesPerConnection = 1000
 	DefaultGrace                 = 10 * time.Second
 	DefaultRetryShare            = 0.75
+	DefaultKnownMemory           = 40 << 20
 	defaultMemory                = 32 << 20
 	defaultBinMemory             = 1 << 20
-	defaultKnownMemory           = 40 << 20
 	// settleGrace is how long after the end of the last attempt a stop waits for a spool
 	// that cannot write, such as one with a full disk.
 	settleGrace = 5 * time.Second
@@ -127,7 +127,6 @@ func NewScheduler(o SchedulerOptions) (*Scheduler, error) {
 	o.setDefaults()
 	o.Grace = cmp.Or(o.Grace, DefaultGrace)
 	o.Memory = cmp.Or(o.Memory, defaultMemory)
-	o.KnownMemory = cmp.Or(o.KnownMemory, defaultKnownMemory)
 	o.Stuck = cmp.Or(o.Stuck, DefaultStuck)
 	o.BinMemory = cmp.Or(o.BinMemory, defaultBinMemory)
 	s := &Scheduler{
