@@ -12,6 +12,10 @@ import (
 
 // pebbleOptions are what we ask of Pebble. The format is named, because the default is
 // the oldest one, which cannot keep values apart from keys.
+//
+// Compression is Pebble's own choice, which is snappy for what is freshly written. Of mail that
+// stays it takes text down to 0.4 of its size for a few percent of processor time, leaves base64 as
+// it is, and never sees mail that is delivered at once.
 func (s *Spool) pebbleOptions(lock *pebble.Lock) *pebble.Options {
 	o := &pebble.Options{
 		FS:                          s.disk,
