@@ -62,3 +62,20 @@ func TestDKIMFaults(t *testing.T) {
 		}
 	}
 }
+
+// A rule that names a key which is not there is found before mail goes out unsigned.
+func TestSignWith(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"example.com": "", "Example.com": "", "s1._domainkey.example.com": "", "none": "",
+		"example.org": `:5:`, "s2._domainkey.example.com": `there is no DKIM key "s2._domainkey.example.com"`,
+	} {
+		dir := household(t)
+		file := write(t, filepath.Join(dir, "postrider.yaml"), "dkim:\n  - {domain: example.com, selector: s1, key: keys/example.com.s1.pem}\n"+
+			"rules:\n  - name: r\n    sign_with: ["+name+"]\n    at: data\n")
+		_, err := configs.Load(file, configs.Overrides{SystemHostname: "host.example", LookupEnv: env()})
+		if got := fmt.Sprint(err); want == "" && err != nil || !strings.Contains(got, want) {
+			t.Errorf("%s: got %v, want %s", name, err, want)
+		}
+	}
+}
