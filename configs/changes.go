@@ -10,7 +10,7 @@ import (
 
 // fixed are the keys that take a new start of the relay. A key stands for all below it.
 func fixed() []string {
-	return []string{"hostname", "data", "limits.min_free", "history", "tls_report", "admin", "log.format"}
+	return []string{"hostname", "data", "limits.min_free", "history", "tls_report", "events", "admin", "log.format"}
 }
 
 // Changes names the keys in which a configuration differs from this one, as in

@@ -28,6 +28,7 @@ func (f *file) compose() *Config {
 		Policy:   policy.Options{Hostname: f.Hostname, Relay: make(map[string][]netip.Prefix)},
 		Receiver: relay.ReceiverOptions{Hostname: f.Hostname, MessageSize: int64(l.MessageSize), Recipients: l.Recipients, Hops: l.Hops, FlowBy: f.Shaping.Flow},
 		Admin:    f.Admin.compose(),
+		Events:   f.Events.compose(string(f.Data)),
 		Log:      Log(f.Log),
 	}
 	if l.MinFree == 0 {

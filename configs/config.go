@@ -15,6 +15,7 @@ import (
 	"postrider/policy"
 	"postrider/relay"
 	relayadmin "postrider/relay/admin"
+	"postrider/relay/feed"
 	"postrider/spool"
 )
 
@@ -44,7 +45,9 @@ type Config struct {
 	// TLSReports says how domains are told of TLS with their hosts.
 	TLSReports TLSReports
 	Admin      Admin
-	Log        Log
+	// Events says where events go; nil for nowhere.
+	Events *feed.Options
+	Log    Log
 	// Shown is the file without its secrets, for operators to see.
 	Shown string
 

@@ -101,7 +101,7 @@ func TestExamples(t *testing.T) {
 				t.Fatal(err)
 			}
 			copied := write(t, filepath.Join(household(t), filepath.Base(name)), string(text))
-			c, err := configs.Load(copied, configs.Overrides{LookupEnv: env("CORP_PASSWORD", "x", "M365_SECRET", "y", "GOOGLE_SECRET", "z", "LDAP_PASSWORD", "l", "AUTH_TOKEN", "a", "SES_PASSWORD", "s", "MAILGUN_PASSWORD", "m", "ADMIN_TOKEN", "0123456789abcdef")})
+			c, err := configs.Load(copied, configs.Overrides{LookupEnv: env("CORP_PASSWORD", "x", "M365_SECRET", "y", "GOOGLE_SECRET", "z", "LDAP_PASSWORD", "l", "AUTH_TOKEN", "a", "SES_PASSWORD", "s", "MAILGUN_PASSWORD", "m", "ADMIN_TOKEN", "0123456789abcdef", "WEBHOOK_SECRET", "0123456789abcdef01234567")})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -20,6 +20,7 @@ type file struct {
 	Shaping   shaping   `yaml:"shaping"`
 	TLSReport tlsReport `yaml:"tls_report"`
 	History   history   `yaml:"history"`
+	Events    events    `yaml:"events"`
 	Admin     admin     `yaml:"admin"`
 	Log       logging   `yaml:"log"`
 }
@@ -108,6 +109,7 @@ func defaults() *file {
 		},
 		Shaping: defaultShaping(),
 		History: defaultHistory(),
+		Events:  defaultEvents(),
 		Log:     logging{Level: "info", Format: "json"},
 	}
 }

@@ -103,7 +103,7 @@ func TestExamplesBegin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := configs.Load(write(t, filepath.Join(household(t), "reference.yaml"), string(text)), configs.Overrides{LookupEnv: env("CORP_PASSWORD", "x", "M365_SECRET", "y", "LDAP_PASSWORD", "l", "AUTH_TOKEN", "a", "SES_PASSWORD", "s", "MAILGUN_PASSWORD", "m", "ADMIN_TOKEN", "0123456789abcdef")})
+	c, err := configs.Load(write(t, filepath.Join(household(t), "reference.yaml"), string(text)), configs.Overrides{LookupEnv: env("CORP_PASSWORD", "x", "M365_SECRET", "y", "LDAP_PASSWORD", "l", "AUTH_TOKEN", "a", "SES_PASSWORD", "s", "MAILGUN_PASSWORD", "m", "ADMIN_TOKEN", "0123456789abcdef", "WEBHOOK_SECRET", "0123456789abcdef01234567")})
 	if err != nil {
 		t.Fatal(err)
 	}

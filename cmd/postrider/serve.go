@@ -25,6 +25,7 @@ import (
 	"postrider/policy"
 	"postrider/relay"
 	"postrider/relay/admin"
+	"postrider/relay/feed"
 	"postrider/relay/transcript"
 	"postrider/spool"
 )
@@ -102,6 +103,8 @@ type relayd struct {
 	reporter *tlsrpt.Reporter
 	admin    *admin.Server
 	inbound  *inbound.Server
+	// feed is nil where nobody is told of events.
+	feed *feed.Feed
 	// shown is the configuration in force, for operators to see.
 	shown atomic.Pointer[string]
 	// closers are what to close at the end, last opened first.
@@ -161,6 +164,14 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 		return d, err
 	}
 
+	figures := []func() []relay.Figure{d.spool.Figures, d.transports.figures}
+	if d.feed, err = newFeed(config, events, ids, observer.Faulted); err != nil {
+		return d, err
+	}
+	if d.feed != nil {
+		d.closers = append(d.closers, d.feed.Close)
+		figures = append(figures, d.feed.Figures)
+	}
 	importer, err := relay.NewImporter(relay.ImporterOptions{Spool: d.spool, History: d.spool, Scheduler: d.scheduler})
 	if err != nil {
 		return d, err
@@ -175,7 +186,7 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 		Socket: config.Admin.Socket, HTTP: config.Admin.HTTP, TLS: config.Admin.TLS, Tokens: config.Admin.Tokens,
 		Spool: d.spool, Scheduler: d.scheduler, Operator: operator, Reloader: d, History: d.spool, Metrics: metrics, Events: events, Now: time.Now,
 		Trend: trend, Config: func() string { return *d.shown.Load() },
-		Figures: []func() []relay.Figure{d.spool.Figures, d.transports.figures}, Alive: d.alive,
+		Figures: figures, Alive: d.alive,
 		Transcripts: d.transcripts,
 		Importer:    importer, Checkpoint: d.spool.Checkpoint,
 	})
@@ -206,6 +217,9 @@ func (d *relayd) run(ctx context.Context) error {
 		{name: "transport", run: d.transports.run},
 		{name: "rerouting", run: d.reroute},
 		{name: "inbound", run: d.inbound.Run},
+	}
+	if d.feed != nil {
+		parts = append([]*part{{name: "events", run: d.feed.Run}}, parts...) // it ends last
 	}
 	if d.reporter != nil {
 		parts = append(parts, &part{name: "TLS reports", run: d.reporter.Run})
@@ -249,7 +263,18 @@ func (d *relayd) wait(ctx context.Context, cancel context.CancelCauseFunc) {
 			return
 		case <-hangup:
 			_, _ = d.reload() // the log has how it went
+			d.reopen()
 		}
+	}
+}
+
+// reopen opens the event log anew, after it was moved away.
+func (d *relayd) reopen() {
+	if d.feed == nil {
+		return
+	}
+	if err := d.feed.Reopen(); err != nil {
+		d.log.Error().Err(err).Msg("event log not opened anew")
 	}
 }
 

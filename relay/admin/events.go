@@ -15,6 +15,9 @@ import (
 type Events struct {
 	now func() time.Time
 
+	// pass is given every event, where it is set.
+	pass func(*Event)
+
 	watched atomic.Int32
 	mu      sync.Mutex
 	readers map[*reader]struct{}
@@ -25,6 +28,24 @@ var _ relay.Observer = (*Events)(nil)
 // NewEvents returns an Events without readers.
 func NewEvents(now func() time.Time) *Events {
 	return &Events{now: now, readers: make(map[*reader]struct{})}
+}
+
+// Pass has every event given to a function, which must not block. It is set once, before
+// anything happens.
+func (s *Events) Pass(to func(*Event)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pass = to
+	s.count()
+}
+
+// count says whether anybody watches.
+func (s *Events) count() {
+	n := len(s.readers)
+	if s.pass != nil {
+		n++
+	}
+	s.watched.Store(int32(n))
 }
 
 // EventFilter selects events. An empty field selects all; in those that are patterns * stands
@@ -60,7 +81,7 @@ func (s *Events) subscribe(f EventFilter, buffer int) *reader {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.readers[r] = struct{}{}
-	s.watched.Store(int32(len(s.readers)))
+	s.count()
 	return r
 }
 
@@ -68,7 +89,7 @@ func (s *Events) unsubscribe(r *reader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.readers, r)
-	s.watched.Store(int32(len(s.readers)))
+	s.count()
 }
 
 // publish hands events to all who want them and have room.
@@ -78,6 +99,9 @@ func (s *Events) publish(events ...Event) {
 	defer s.mu.Unlock()
 	for i := range events {
 		events[i].Time = now
+		if s.pass != nil {
+			s.pass(&events[i])
+		}
 		for r := range s.readers {
 			r.offer(&events[i])
 		}
