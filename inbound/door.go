@@ -144,6 +144,7 @@ func (d *door) admit(conn net.Conn) {
 		s.proxied, s.origin.Client = true, netip.Addr{} // whoever it is, it is not the balancer
 	}
 	reply := d.server.roster.enter(s)
+	d.server.tally.met(s.listener.Name, reply != nil)
 	if reply == nil {
 		d.server.sessions.Go(s.run)
 		return

@@ -18,6 +18,7 @@ type Server struct {
 	options Options
 	users   atomic.Pointer[auth.Authority] // nil where no listener authenticates
 	roster  *roster
+	tally   *tally
 	meters  *meters
 	// failed has the error of a door that ended by itself.
 	failed chan error
@@ -61,7 +62,7 @@ func prepare(options Options) (*Server, error) {
 		return nil, errors.New("no receiver or no observer")
 	}
 	options = options.withDefaults()
-	s := &Server{options: options, roster: newRoster(options.Limits), meters: newMeters(options.Now, metersKept), failed: make(chan error, 1)}
+	s := &Server{options: options, roster: newRoster(options.Limits), tally: newTally(), meters: newMeters(options.Now, metersKept), failed: make(chan error, 1)}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	return s, s.openUsers()
 }

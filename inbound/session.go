@@ -150,10 +150,12 @@ func (s *session) secure(ahead []byte) bool {
 	if err != nil {
 		s.over = true
 		s.transcript.Note("%v", err)
+		s.server.tally.handshake("failed")
 		s.observe("connect", replyHandshake.Because(err))
 		return false
 	}
 	s.origin.TLS = describeTLS(state)
+	s.server.tally.handshake(s.origin.TLS[:len("TLSv1.3")])
 	s.transcript.Note("%s", s.origin.TLS)
 	if user := s.keys.identify(state.PeerCertificates); user != "" {
 		s.origin.User, s.certified, s.identity = user, true, s.server.users.Load().Identify(user)

@@ -21,6 +21,8 @@ type cache struct {
 	next resolver
 	now  func() time.Time
 	size int
+	// tally counts questions and answers.
+	tally *tally
 
 	mu      sync.Mutex
 	entries map[question]*entry
@@ -45,7 +47,7 @@ type flight struct {
 }
 
 func newCache(next resolver, size int, now func() time.Time) *cache {
-	return &cache{next: next, now: now, size: size, entries: make(map[question]*entry)}
+	return &cache{next: next, now: now, size: size, tally: newTally(), entries: make(map[question]*entry)}
 }
 
 // lookup implements resolver. The first to ask does so in its own context; if that ends
@@ -54,6 +56,7 @@ func (c *cache) lookup(ctx context.Context, q question) (answer, error) {
 	for {
 		a, f, first := c.join(q)
 		if f == nil {
+			c.tally.hit()
 			return a, nil
 		}
 		if first {
@@ -92,7 +95,9 @@ func (c *cache) join(q question) (a answer, f *flight, first bool) {
 
 // ask ends a flight. An answer that could not be renewed is good for a while longer.
 func (c *cache) ask(ctx context.Context, q question, f *flight) {
+	began := c.now()
 	f.answer, f.err = c.contained(ctx, q)
+	c.tally.asked(&f.answer, f.err, c.now().Sub(began))
 	f.abandoned = f.err != nil && ctx.Err() != nil
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -77,10 +77,10 @@ func (t *Transport) Tokens() []TokenState {
 	return states
 }
 
-// Figures measures the tokens, and says which routes are led around.
+// Figures measures DNS, TLS and the tokens, and says which routes are led around.
 func (t *Transport) Figures() []relay.Figure {
 	now := t.o.Now()
-	var all []relay.Figure
+	all := t.tally.figures()
 	add := func(name, help string, value float64, labels ...string) {
 		all = append(all, relay.Figure{Name: name, Help: help, Labels: labels, Value: value})
 	}

@@ -13,10 +13,13 @@ import (
 	"postrider/relay"
 )
 
-// figures shows what a Transport measures, without help texts.
+// figures shows what a Transport measures of tokens and routes, without help texts.
 func figures(tr *outbound.Transport) string {
 	var all []string
 	for _, f := range tr.Figures() {
+		if strings.HasPrefix(f.Name, "dns_") || strings.HasPrefix(f.Name, "outbound_tls_") {
+			continue
+		}
 		all = append(all, fmt.Sprintf("%s%v=%g", f.Name, f.Labels, f.Value))
 	}
 	return strings.Join(all, " ")

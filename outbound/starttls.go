@@ -62,6 +62,7 @@ func (c *conn) encrypt(ctx context.Context) error {
 	defer cancel()
 	if err := client.HandshakeContext(ctx); err != nil {
 		c.transcript.Note("TLS handshake: %v", err)
+		c.t.tally.handshake("failed")
 		c.note(tlsrpt.ValidationFailure, "the handshake failed: "+cause(err))
 		if c.level == TLSMay && c.route.Auth == nil && c.remote.addr.Port() != smtps && !errors.Is(err, context.Canceled) {
 			return fmt.Errorf("%w: %w", errPlainInstead, err)
@@ -69,6 +70,7 @@ func (c *conn) encrypt(ctx context.Context) error {
 		return saying(replyTLSFault, "TLS handshake with %s failed", c.remote).Because(err)
 	}
 	state := client.ConnectionState()
+	c.t.tally.handshake(versionName(state))
 	fault := c.verify(ctx, state)
 	c.transcript.Note("%s, certificate: %s", describeTLS(state), proof(fault))
 	c.report.certificate = fault

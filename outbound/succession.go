@@ -25,6 +25,7 @@ func (t *Transport) Next(o Options) (*Transport, error) {
 			next.sts = t.sts
 		}
 	}
+	next.inherit(t.tally)
 	return next, nil
 }
 

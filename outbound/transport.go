@@ -16,6 +16,8 @@ type Transport struct {
 	o        Options
 	routes   map[string]*Route
 	resolver resolver
+	// tally counts what figures show.
+	tally *tally
 	// These are the hosts where encryption, pipelining, BDAT, and commands behind the end of a
 	// message were seen to fail.
 	noTLS, noPipelining, noChunking, noAhead *memory
@@ -60,6 +62,7 @@ func New(o Options) (*Transport, error) {
 	t := &Transport{
 		o: o, routes: make(map[string]*Route),
 		resolver:     resolver,
+		tally:        resolver.tally,
 		sts:          newSTSCache(&o, resolver),
 		noTLS:        newMemory(o.Now),
 		noPipelining: newMemory(o.Now),

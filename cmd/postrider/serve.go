@@ -164,7 +164,8 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 		return d, err
 	}
 
-	figures := []func() []relay.Figure{d.spool.Figures, d.transports.figures}
+	inboundFigures := func() []relay.Figure { return d.inbound.Figures() } // it is there before anybody asks
+	figures := []func() []relay.Figure{d.spool.Figures, d.transports.figures, inboundFigures}
 	if d.feed, err = newFeed(config, events, ids, observer.Faulted); err != nil {
 		return d, err
 	}
