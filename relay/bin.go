@@ -8,7 +8,8 @@ import "time"
 type bin struct {
 	to    Destination
 	flows map[Flow]*flow
-	// hungry has the flows that want deliveries from the spool, by when those are due.
+	// hungry has the flows that want deliveries from the spool, by when those are due, or the flow
+	// was loaded last if that is later.
 	hungry alarms[*flow]
 	// lanes have the flows with deliveries in memory, by rank.
 	lanes []*lane
@@ -56,6 +57,8 @@ type flow struct {
 	// cannot know of it.
 	noted     time.Time
 	refilling bool
+	// filled is when the flow was loaded last: those that were not since go before it.
+	filled time.Time
 	// reserved counts deliveries that are about to be committed and come here.
 	reserved int
 	// live says that the bin counts the flow among those that have anything.
@@ -78,6 +81,9 @@ const flowsRemembered = 1024
 const (
 	flowLow   = 32
 	flowBatch = 128
+	// With more than flowsWell hungry flows batches are smaller, down to flowBatchLeast.
+	flowsWell      = 8
+	flowBatchLeast = 4
 )
 
 func newBin(to Destination, limits *limiter) *bin {
@@ -127,6 +133,9 @@ func (b *bin) review(f *flow) {
 	at := f.next
 	if f.refilling || len(f.queue)+f.reserved >= flowLow {
 		at = time.Time{}
+	}
+	if !at.IsZero() {
+		at = later(at, f.filled)
 	}
 	b.hungry.set(f.hunger, at)
 	b.settleLife(f)

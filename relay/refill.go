@@ -66,7 +66,13 @@ func (s *Scheduler) beginRefill(b *bin) (f *flow, n int, now time.Time) {
 	if b.probing() {
 		return f, 1, now
 	}
-	return f, int(max(1, min(flowBatch, s.room(b)/deliverySize))), now
+	return f, int(max(1, min(flowBatch, b.batch(), s.room(b)/deliverySize))), now
+}
+
+// batch is how many deliveries a flow is loaded with: fewer where many flows want some, so that one
+// that comes late finds little before it.
+func (b *bin) batch() int64 {
+	return max(flowBatchLeast, flowBatch*flowsWell/int64(len(b.hungry.heap)+1))
 }
 
 func (s *Scheduler) endRefill(b *bin, f *flow, ds []Delivery, next time.Time) {
@@ -75,8 +81,9 @@ func (s *Scheduler) endRefill(b *bin, f *flow, ds []Delivery, next time.Time) {
 	f.refilling = false
 	f.next = earlier(next, f.noted)
 	b.refilling = false
+	f.filled = s.o.Now()
 	if len(ds) > 0 {
-		b.moved = s.o.Now()
+		b.moved = f.filled
 	}
 	s.push(b, f, ds...)
 	s.advance(b)
