@@ -141,11 +141,36 @@ func printDestination(out io.Writer, d admin.Destination) {
 	default:
 		row("state", "open")
 	}
+	if b.Doing != "" {
+		row("doing", "%s", doing(b))
+	}
+	for _, c := range d.Open {
+		row("connection", "%s", connectionLine(c))
+	}
 	printPace(row, d.Pace)
 	if d.Depth.Deliveries > 0 {
 		fmt.Fprintln(out)
 		printAges(out, d)
 	}
+}
+
+// doing says what is going on, and when something last did.
+func doing(b *admin.Bin) string {
+	if b.Moved.IsZero() {
+		return b.Doing
+	}
+	return b.Doing + ", moved " + age(b.Moved) + " ago"
+}
+
+func connectionLine(c admin.Connection) string {
+	text := c.Phase + " for " + age(c.Since)
+	if c.ID != "" {
+		text += ", " + c.ID
+	}
+	if c.WrittenOff {
+		text += ", written off: it does not end"
+	}
+	return text
 }
 
 // printPace says how fast mail can go, and the limits with what binds marked.

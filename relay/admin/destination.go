@@ -16,6 +16,29 @@ type Destination struct {
 	// Minutes are the bounds of the ages in Depth.
 	Minutes []int `json:"minutes"`
 	Pace    Pace  `json:"pace"`
+	// Open are the connections to its site, the longest in their phase first.
+	Open []Connection `json:"open,omitempty"`
+}
+
+// Connection is what a connection does, and since when.
+type Connection struct {
+	Phase string    `json:"phase"`
+	Since time.Time `json:"since"`
+	// ID is the message that is being attempted.
+	ID string `json:"id,omitempty"`
+	// WrittenOff says that it has not moved for long, and that others have its place.
+	WrittenOff bool `json:"written_off,omitempty"`
+}
+
+func (s *Server) open(to relay.Destination) (all []Connection) {
+	for _, c := range s.o.Scheduler.ConnectionsOf(to) {
+		v := Connection{Phase: c.Phase.String(), Since: c.Since, WrittenOff: c.WrittenOff}
+		if c.Phase == relay.PhaseCarrying {
+			v.ID = c.Delivery.Message.String()
+		}
+		all = append(all, v)
+	}
+	return all
 }
 
 // Pace shows how fast mail can go to a destination, and why not faster.
@@ -65,7 +88,7 @@ func (s *Server) destination(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, s.unknown(to))
 		return
 	}
-	v := Destination{Bin: bin(status), Pace: s.pace(to), Minutes: c.Minutes, Depth: Depth{Destination: to.String(), Ages: c.Ages}}
+	v := Destination{Bin: bin(status), Pace: s.pace(to), Open: s.open(to), Minutes: c.Minutes, Depth: Depth{Destination: to.String(), Ages: c.Ages}}
 	if len(c.Rows) > 0 {
 		v.Depth = c.Rows[0]
 	}

@@ -115,6 +115,7 @@ func schemas() map[string]reflect.Type {
 		"Transcript":      reflect.TypeFor[Transcript](),
 		"Stopped":         reflect.TypeFor[Stopped](),
 		"Event":           reflect.TypeFor[Event](),
+		"Connection":      reflect.TypeFor[Connection](),
 		"Connections":     reflect.TypeFor[Connections](),
 		"Site":            reflect.TypeFor[Site](),
 		"Attempt":         reflect.TypeFor[Attempt](),

@@ -144,6 +144,9 @@ type Bin struct {
 	Until       time.Time `json:"until,omitzero"`
 	Reason      string    `json:"reason,omitempty"`
 	Next        time.Time `json:"next,omitzero"`
+	// Doing is what is going on, and Moved when a delivery last set off or was loaded.
+	Doing string    `json:"doing,omitempty"`
+	Moved time.Time `json:"moved,omitzero"`
 	// Paused is who stopped deliveries, when and why.
 	Paused *Pause `json:"paused,omitempty"`
 }
@@ -153,7 +156,7 @@ func bin(s relay.BinStatus) Bin {
 	b := Bin{
 		Destination: s.To.String(), Loaded: s.Loaded, Away: s.Away, Site: s.Site,
 		Connections: s.Connections, Idle: s.Idle, Window: s.Window,
-		Closed: s.Closed, Until: s.Until, Reason: s.Reason.String(), Next: s.Next,
+		Closed: s.Closed, Until: s.Until, Reason: s.Reason.String(), Next: s.Next, Doing: string(s.Doing), Moved: s.Moved,
 	}
 	if s.Paused != nil {
 		p := Pause(*s.Paused)
