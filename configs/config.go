@@ -39,9 +39,11 @@ type Config struct {
 	Verify map[string]verify.Options
 	// Milters has the milters of the listeners that have any, by the listener's name. Fault is up
 	// to the caller.
-	Milters   map[string][]milter.Options
-	Receiver  relay.ReceiverOptions
-	Scheduler relay.SchedulerOptions
+	Milters map[string][]milter.Options
+	// PolicyServices has the services that listeners ask, likewise.
+	PolicyServices map[string][]PolicyService
+	Receiver       relay.ReceiverOptions
+	Scheduler      relay.SchedulerOptions
 	// TLSReports says how domains are told of TLS with their hosts.
 	TLSReports TLSReports
 	Admin      Admin

@@ -29,7 +29,10 @@ type listen struct {
 	MTPriority    []network `yaml:"mt_priority"`
 	Verify        []string  `yaml:"verify"`
 	Milters       []filter  `yaml:"milters"`
-	Limits        limits    `yaml:"limits"`
+
+	PolicyService []policyService `yaml:"policy_service"`
+
+	Limits limits `yaml:"limits"`
 }
 
 type listenTLS struct {
@@ -78,6 +81,7 @@ func (f *file) composeListeners(c *Config) {
 		c.Inbound.Listeners = append(c.Inbound.Listeners, l.compose())
 		l.composeVerify(c)
 		l.composeMilters(c)
+		l.composePolicyServices(c)
 		c.Policy.Relay[l.Name] = append(c.Policy.Relay[l.Name], prefixes(l.Allow)...)
 	}
 }
@@ -138,6 +142,7 @@ func (l *listen) check(r *report, path string, users *users) {
 	l.checkSessions(r, path)
 	l.checkVerify(r, path)
 	l.checkMilters(r, path)
+	l.checkPolicyServices(r, path)
 	authenticates := l.Auth == "optional" || l.Auth == "required"
 	switch {
 	case !authenticates && len(l.Allow) == 0 && l.TLS.ClientCA == "":

@@ -37,16 +37,7 @@ func (l *listen) checkMilters(r *report, path string) {
 	names := make(map[string]bool)
 	for i := range l.Milters {
 		f, path := &l.Milters[i], fmt.Sprintf("%s.milters[%d]", path, i)
-		switch {
-		case f.Name == "":
-			r.fault(path+".name", "a name is needed")
-		case names[f.Name]:
-			r.fault(path+".name", "the name %q is taken by another one above", f.Name)
-		}
-		names[f.Name] = true
-		if f.Failure != "" {
-			oneOf(r, path+".failure", f.Failure, "tempfail", "accept")
-		}
+		checkJudge(r, path, f.Name, f.Failure, names)
 		if _, err := milter.New(f.compose("")); err != nil {
 			r.fault(path+".address", "%s", err)
 		}

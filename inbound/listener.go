@@ -32,6 +32,8 @@ type Listener struct {
 	Verifier relay.Verifier
 	// Judges decide about messages before the rules do, in order.
 	Judges []relay.Judge
+	// RecipientJudges decide about recipients that the rules take, in order.
+	RecipientJudges []relay.RecipientJudge
 	// Discard are the EHLO keywords of the extensions not to offer.
 	Discard []string
 	// ProxyProtocol are the load balancers: every connection from these networks begins
@@ -126,7 +128,8 @@ func (l Listener) authenticates() bool { return l.Auth == AuthOptional || l.Auth
 func (l Listener) handling() relay.Handling {
 	return relay.Handling{
 		Strict: l.Strict, Submission: l.Submission, HideClient: l.HideClient, Verifier: l.Verifier, Judges: l.Judges,
-		MessageSize: l.Limits.MessageSize, Recipients: l.Limits.Recipients,
+		RecipientJudges: l.RecipientJudges,
+		MessageSize:     l.Limits.MessageSize, Recipients: l.Limits.Recipients,
 	}
 }
 

@@ -20,6 +20,8 @@ type Handling struct {
 	Verifier Verifier
 	// Judges, in order, decide about each message before the policy does.
 	Judges []Judge
+	// RecipientJudges, in order, decide about each recipient after the policy has taken it.
+	RecipientJudges []RecipientJudge
 	// Screen, where there is one, decides about each message before the policy does: what the
 	// session knows of its user is for it to judge.
 	Screen func(*Message) *Reply

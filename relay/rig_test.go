@@ -24,6 +24,8 @@ type rig struct {
 	observer  *relaytest.Observer
 	history   relay.History
 	options   relay.SchedulerOptions
+	// signers are the receiver's.
+	signers []relay.Signer
 
 	receiver  *relay.Receiver
 	scheduler *relay.Scheduler
@@ -91,7 +93,7 @@ func (r *rig) receive(t *testing.T) {
 	var err error
 	r.receiver, err = relay.NewReceiver(relay.ReceiverOptions{
 		Hostname: "relay.test", Spool: r.spool, Policy: r.policy, Observer: r.observer,
-		History: r.history, Scheduler: r.scheduler, IDs: r.ids, Now: r.now(),
+		History: r.history, Scheduler: r.scheduler, IDs: r.ids, Now: r.now(), Signers: r.signers,
 	})
 	if err != nil {
 		t.Fatal(err)

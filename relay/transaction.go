@@ -32,6 +32,9 @@ type Transaction struct {
 	// first ones, common in number, were wanted before there were recipients.
 	edits  Edits
 	common int
+	// announced is the size that MAIL gave, trial what judges of recipients know the message by.
+	announced int64
+	trial     ID
 }
 
 var (
@@ -69,7 +72,7 @@ func (t *Transaction) mail(ctx context.Context, e Envelope, size int64) *Reply {
 		return ruling.Reply
 	}
 	t.takeAll(&t.message, ruling.Edits)
-	t.open, t.common = true, len(t.edits.Header)
+	t.open, t.common, t.announced = true, len(t.edits.Header), size
 	return nil
 }
 
@@ -100,7 +103,11 @@ func (t *Transaction) rcpt(ctx context.Context, rcpt Recipient) *Reply {
 	if ruling.Reply != nil {
 		return ruling.Reply
 	}
-	return t.admit(rcpt, ruling.Edits)
+	edits, reply := t.judgeRcpt(ctx, rcpt, ruling.Edits)
+	if reply != nil {
+		return reply
+	}
+	return t.admit(rcpt, edits)
 }
 
 // Data takes the content and commits the message. The content is what the client sent,
@@ -168,6 +175,7 @@ func (t *Transaction) Trace() []Verdict { return t.message.Trace }
 // Reset forgets the message begun, if any.
 func (t *Transaction) Reset() {
 	t.open, t.message, t.to, t.discarded, t.held, t.edits, t.common = false, Message{}, nil, nil, nil, Edits{}, 0
+	t.announced, t.trial = 0, ID{}
 }
 
 // refuse tells the observer of a refusal on its way out.

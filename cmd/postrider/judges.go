@@ -2,11 +2,13 @@ package main
 
 import (
 	"postrider/configs"
+	"postrider/inbound"
+	"postrider/inbound/delegation"
 	"postrider/inbound/milter"
 	"postrider/relay"
 )
 
-// addJudges gives the listeners the milters that are configured for them.
+// addJudges gives the listeners the milters and policy services that are configured for them.
 func addJudges(config *configs.Config, fault func(relay.Fault)) error {
 	for i := range config.Inbound.Listeners {
 		l := &config.Inbound.Listeners[i]
@@ -17,6 +19,25 @@ func addJudges(config *configs.Config, fault func(relay.Fault)) error {
 				return err
 			}
 			l.Judges = append(l.Judges, f)
+		}
+		if err := addPolicyServices(l, config.PolicyServices[l.Name], fault); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func addPolicyServices(l *inbound.Listener, services []configs.PolicyService, fault func(relay.Fault)) error {
+	for _, o := range services {
+		o.Fault = fault
+		s, err := delegation.New(o.Options)
+		if err != nil {
+			return err
+		}
+		if o.Data {
+			l.Judges = append(l.Judges, s)
+		} else {
+			l.RecipientJudges = append(l.RecipientJudges, s)
 		}
 	}
 	return nil

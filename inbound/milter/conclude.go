@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/emersion/go-milter"
@@ -26,53 +25,13 @@ func (f *Milter) conclude(m *relay.Message, act *milter.Action, changes []milter
 		reply := relay.NewReply(451, relay.EnhancedCode{4, 7, 1}, "Service unavailable, try again later").For(relay.ReasonPolicy)
 		return f.judgement(relay.Refusal(reply), "tempfail"), nil
 	case milter.ActReplyCode:
-		reply, err := parseReply(act.SMTPCode, act.SMTPText)
+		reply, err := relay.JudgeReply(act.SMTPCode, act.SMTPText)
 		if err != nil {
 			return relay.Judgement{}, err
 		}
 		return f.judgement(relay.Refusal(reply), "reply "+reply.String()), nil
 	}
 	return relay.Judgement{}, fmt.Errorf("it answers %q, which is no decision", rune(act.Code))
-}
-
-// parseReply reads a reply of the milter's own. It refuses, and is not about the session.
-func parseReply(code int, text string) (*relay.Reply, error) {
-	if code < 400 || code > 599 {
-		return nil, fmt.Errorf("its reply %d %q refuses nothing", code, text)
-	}
-	if code == 421 {
-		code = 451
-	}
-	enhanced := relay.EnhancedCode{code / 100, 7, 1}
-	if word, rest, _ := strings.Cut(text, " "); word != "" {
-		if parts := strings.Split(word, "."); len(parts) == 3 {
-			var read relay.EnhancedCode
-			ok := true
-			for i, p := range parts {
-				n, err := strconv.Atoi(p)
-				ok = ok && err == nil && n >= 0 && n < 1000
-				read[i] = n
-			}
-			if ok && read[0] == code/100 {
-				enhanced, text = read, rest
-			}
-		}
-	}
-	return relay.NewReply(code, enhanced, printable(text)).For(relay.ReasonPolicy), nil
-}
-
-// printable is a text on one line of ASCII, as replies are.
-func printable(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return ' '
-		}
-		return r
-	}, text)
-	if text = strings.TrimSpace(text); text == "" {
-		return "Refused"
-	}
-	return text[:min(len(text), 400)]
 }
 
 // change does what the milter wants changed, all of it or nothing.
@@ -136,7 +95,7 @@ func (c *changing) apply(a *milter.ModifyAction) error {
 		c.edits.Sender = &sender
 		c.say("sender <%s>", sender)
 	case milter.ActQuarantine:
-		c.edits.Held = printable(a.Reason)
+		c.edits.Held = relay.JudgeText(a.Reason)
 		c.say("quarantine: %s", c.edits.Held)
 	default:
 		return errors.New("it wants the body replaced, which it was told is not to be had")
