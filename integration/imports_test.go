@@ -34,6 +34,8 @@ func walls() map[string]wall {
 			"programs elsewhere are told what operators see, whatever that is"},
 		"relay/admin/web": {nil, nil,
 			"pages know nothing that the API does not tell them"},
+		"relay/suppression": {[]string{"relay"}, nil,
+			"it is fed by facts and asked over ports, whoever does so"},
 		"relay/transcript": {[]string{"relay"}, nil,
 			"sessions tell it what is said over a port, and it knows nothing of how they do"},
 		"relay/admin": {[]string{"relay", "relay/admin/web", "relay/transcript"}, []string{"github.com/prometheus/client_golang"},

@@ -113,6 +113,9 @@ func (t *Transaction) admit(rcpt Recipient, e *Edits) *Reply {
 	for i := range list {
 		list[i].Route = cmp.Or(list[i].Route, own.Route, t.edits.Route)
 		routing, reply := t.o.Policy.Route(&t.message, list[i])
+		if reply == nil {
+			reply = t.suppressed(list[i], routing)
+		}
 		if reply != nil {
 			before.message.Trace = t.message.Trace
 			*t = before // what was wanted for a recipient that is refused does not happen

@@ -30,6 +30,8 @@ type ReceiverOptions struct {
 	Scheduler *Scheduler
 	// History is told of what is thrown away as it arrives; nil keeps nothing of that.
 	History History
+	// Suppressions know recipients to refuse; nil means that there are none.
+	Suppressions Suppressions
 
 	// MessageSize is the largest message, in bytes.
 	MessageSize int64

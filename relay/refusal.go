@@ -44,6 +44,8 @@ const (
 	// takes.
 	ReasonAccess Reason = "access"
 	ReasonRoute  Reason = "route"
+	// ReasonSuppressed is a recipient on the suppression list.
+	ReasonSuppressed Reason = "suppressed"
 	// ReasonPolicy is a rule's refusal.
 	ReasonPolicy Reason = "policy"
 	// ReasonHops is a message that loops, ReasonContent one that is malformed.
@@ -66,7 +68,7 @@ func Reasons() []Reason {
 		ReasonConnections, ReasonConnectionsPerClient, ReasonConnectionsPerUser, ReasonMessagesPerConnection,
 		ReasonRatePerClient, ReasonRatePerUser, ReasonRatePerSender, ReasonRate, ReasonRecipients, ReasonSize,
 		ReasonErrors, ReasonCommandLength, ReasonIdle, ReasonAuthFailures, ReasonCredentials, ReasonAuth,
-		ReasonSender, ReasonTLS, ReasonAccess, ReasonRoute, ReasonPolicy, ReasonHops, ReasonContent, ReasonAborted,
+		ReasonSender, ReasonTLS, ReasonAccess, ReasonRoute, ReasonSuppressed, ReasonPolicy, ReasonHops, ReasonContent, ReasonAborted,
 		ReasonProtocol, ReasonStorage, ReasonLocal, ReasonShutdown,
 	}
 }
