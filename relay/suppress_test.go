@@ -31,8 +31,14 @@ func TestSuppressions(t *testing.T) {
 			}
 			return relay.Ruling{}
 		}
-		o := relay.Origin{}
-		tx := r.receiver.Begin(&o)
+		receiver, err := relay.NewReceiver(relay.ReceiverOptions{
+			Hostname: "relay.test", Spool: r.spool, Policy: r.policy, Observer: r.observer, IDs: r.ids, Now: r.now(),
+			Suppressions: suppressions("gone@one.test"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tx := receiver.Begin(&relay.Origin{})
 		if reply := tx.Mail(context.Background(), relay.Envelope{Sender: relay.Address{Local: "a", Domain: "a.test"}}, 0); reply != nil {
 			t.Fatal(reply)
 		}
