@@ -50,7 +50,7 @@ func show(e *relay.Edits) string {
 		add(true, "%s %s %d", r.Address, r.Original, r.Notify)
 	}
 	for _, r := range e.Removed {
-		add(true, "removed %s", r.Address)
+		add(true, "removed %s: %s", r.Address, e.Ends[r.Address].Text)
 	}
 	if e.Sender != nil {
 		add(true, "sender %s", e.Sender)
@@ -84,14 +84,17 @@ func TestActions(t *testing.T) {
 		{"route", "rcpt", policy.Rule{Route: "internet"}, "route internet"},
 		{"TLS", "mail", policy.Rule{RequireTLS: "verify", SignWith: []string{"example.com"}}, "encryption 2; sign [example.com]"},
 		{"redirect at rcpt", "rcpt", policy.Rule{Redirect: []string{"{{recipient.local}}+x@two.example", "b@two.example"}},
-			"to; ann+x@two.example rfc822;ann@dest.example 0; b@two.example rfc822;ann@dest.example 0"},
-		{"redirect at data", "data", policy.Rule{Redirect: []string{"qa@two.example"}}, "to; qa@two.example rfc822;ann@dest.example 0"},
+			"to; ann+x@two.example rfc822;ann@dest.example 0; b@two.example rfc822;ann@dest.example 0; " +
+				"removed ann@dest.example: Redirected to ann+x@two.example, b@two.example by rule r"},
+		{"redirect at data", "data", policy.Rule{Redirect: []string{"qa@two.example"}},
+			"to; qa@two.example rfc822;ann@dest.example 0; removed ann@dest.example: Redirected to qa@two.example by rule r; " +
+				"removed bob@dest.example: Redirected to qa@two.example by rule r"},
 		{"add and bcc", "data", policy.Rule{AddRecipients: []string{"c@two.example"}, BCC: []string{"archive@two.example"}},
 			"to; ann@dest.example  0; bob@dest.example  0; c@two.example  0; archive@two.example  1"},
-		{"remove", "data", policy.Rule{RemoveRecipients: []string{"BOB@*"}}, "to; ann@dest.example  0; removed bob@dest.example"},
-		{"remove all", "rcpt", policy.Rule{RemoveRecipients: []string{"*"}}, "to; removed ann@dest.example"},
+		{"remove", "data", policy.Rule{RemoveRecipients: []string{"BOB@*"}}, "to; ann@dest.example  0; removed bob@dest.example: Removed by rule r"},
+		{"remove all", "rcpt", policy.Rule{RemoveRecipients: []string{"*"}}, "to; removed ann@dest.example: Removed by rule r"},
 		{"replace", "data", policy.Rule{ReplaceRecipients: []policy.Rewrite{{Match: "b*@dest.example", To: "*x@new.example"}}},
-			"to; ann@dest.example  0; obx@new.example rfc822;bob@dest.example 0"},
+			"to; ann@dest.example  0; obx@new.example rfc822;bob@dest.example 0; removed bob@dest.example: Redirected to obx@new.example by rule r"},
 		{"replace nobody", "data", policy.Rule{ReplaceRecipients: []policy.Rewrite{{Match: "@other.example", To: "@new.example"}}}, ""},
 		{"header", "data", policy.Rule{AddHeader: []string{"X-A: {{subject}} of {{client.ip}}"}, SetHeader: []string{"X-B: b"}, RemoveHeader: []string{"X-Internal-*"}},
 			"X-Internal-*|true||; X-B|true||b; X-A|false||hello of 192.0.2.7"},
@@ -429,11 +432,12 @@ func TestStaging(t *testing.T) {
 		staging policy.Staging
 		want    string
 	}{
-		"all to one": {policy.Staging{To: "qa@test.example"}, "to; qa@test.example rfc822;ann@dest.example 0; X-Original-To|true||ann@dest.example, bob@dest.example"},
+		"all to one": {policy.Staging{To: "qa@test.example"}, "to; qa@test.example rfc822;ann@dest.example 0; removed ann@dest.example: " +
+			"Redirected to qa@test.example by staging; removed bob@dest.example: Redirected to qa@test.example by staging; X-Original-To|true||ann@dest.example, bob@dest.example"},
 		"one allowed": {policy.Staging{To: "qa@test.example", Allow: []string{"bob@dest.example"}},
-			"to; qa@test.example rfc822;ann@dest.example 0; bob@dest.example  0; X-Original-To|true||ann@dest.example"},
+			"to; qa@test.example rfc822;ann@dest.example 0; bob@dest.example  0; removed ann@dest.example: Redirected to qa@test.example by staging; X-Original-To|true||ann@dest.example"},
 		"all allowed": {policy.Staging{Allow: []string{"@dest.example"}}, "nothing"},
-		"nowhere":     {policy.Staging{Allow: []string{"@test.example"}}, "to; removed ann@dest.example; removed bob@dest.example"},
+		"nowhere":     {policy.Staging{Allow: []string{"@test.example"}}, "to; removed ann@dest.example: Removed by staging; removed bob@dest.example: Removed by staging"},
 	} {
 		p := testPolicy(t, policy.Options{Staging: &tt.staging, Rules: []policy.Rule{{Name: "r", At: "data", Accept: true}}})
 		if got := show(ruling(t, p, "data", letter(t)).Edits); got != tt.want {

@@ -32,12 +32,12 @@ func (c *compiler) recipients() {
 
 // remove compiles the removal of recipients.
 func (c *compiler) remove() {
-	patterns := c.rule.RemoveRecipients
+	patterns, by := c.rule.RemoveRecipients, c.by()
 	c.do(func(_ context.Context, f *facts, d *decision) error {
 		kept := make([]relay.Recipient, 0, len(d.list))
 		for _, r := range d.list {
 			if globAny(patterns, recipientAddress(r.Address, f.policy.hostname).Address) {
-				d.edits.Removed = append(d.edits.Removed, r)
+				d.depart(r, relay.Removed(by))
 				d.changed = true
 			} else {
 				kept = append(kept, r)
@@ -64,6 +64,7 @@ func (c *compiler) replace(o Rewrite, field string) {
 		c.fault(field, err)
 		return
 	}
+	by := c.by()
 	c.do(func(_ context.Context, f *facts, d *decision) error {
 		list := make([]relay.Recipient, len(d.list))
 		for i, r := range d.list {
@@ -74,11 +75,31 @@ func (c *compiler) replace(o Rewrite, field string) {
 			}
 			if ok && to != r.Address {
 				list[i], d.changed = instead(r, to), true
+				d.depart(r, relay.Redirected(list[i:i+1], by))
 			}
 		}
 		d.list = list
 		return nil
 	}, "replace recipient %s by %s", o.Match, o.To)
+}
+
+// by says who changes recipients.
+func (c *compiler) by() string { return "rule " + c.rule.Name }
+
+// depart notes that a recipient is none any more, and how that is told. Whoever is one again in the
+// end has not departed.
+func (d *decision) depart(r relay.Recipient, reply relay.Reply) {
+	depart(&d.edits, r, reply)
+}
+
+func depart(e *relay.Edits, r relay.Recipient, reply relay.Reply) {
+	if e.Ends == nil {
+		e.Ends = make(map[relay.Address]relay.Reply)
+	}
+	if _, known := e.Ends[r.Address]; !known {
+		e.Ends[r.Address] = reply
+		e.Removed = append(e.Removed, r)
+	}
 }
 
 // instead is the recipient with another address. The notices that its sender wants are about
@@ -102,6 +123,7 @@ func (c *compiler) redirect() {
 	if !ok {
 		return
 	}
+	by := c.by()
 	c.do(func(_ context.Context, f *facts, d *decision) error {
 		if len(d.list) == 0 {
 			return nil
@@ -113,6 +135,10 @@ func (c *compiler) redirect() {
 				return err
 			}
 			list = append(list, instead(d.list[0], to))
+		}
+		reply := relay.Redirected(list, by)
+		for _, r := range d.list {
+			d.depart(r, reply)
 		}
 		d.list, d.changed = list, true
 		return nil

@@ -70,9 +70,13 @@ func (s *staging) divert(m *relay.Message, ruling *relay.Ruling) {
 		}
 		others = append(others, r.Address.String())
 		if s.to.IsNull() {
-			edits(ruling).Removed = append(edits(ruling).Removed, r)
-		} else if len(others) == 1 {
-			kept = append(kept, instead(r, s.to))
+			depart(edits(ruling), r, relay.Removed("staging"))
+			continue
+		}
+		diverted := instead(r, s.to)
+		depart(edits(ruling), r, relay.Redirected([]relay.Recipient{diverted}, "staging"))
+		if len(others) == 1 {
+			kept = append(kept, diverted)
 		}
 	}
 	if len(others) == 0 {

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
 )
@@ -20,8 +19,12 @@ type Edits struct {
 	// Recipients, where it is not nil, take the place of the recipients that were asked
 	// about. They are routed, and not asked about again.
 	Recipients []Recipient
-	// Removed are the recipients whose mail goes nowhere because a rule removed them.
+	// Removed are recipients that no longer are among those. Who was asked about and is missing in
+	// Recipients is taken to be, whether or not it is in here.
 	Removed []Recipient
+	// Ends are the replies that stand for what became of those who were removed, by address; see
+	// Redirected. Who has none was thrown away, or redirected where there are others.
+	Ends map[Address]Reply
 
 	// Sender, where it is not nil, is the reverse-path from then on.
 	Sender *Address
@@ -78,7 +81,6 @@ func (t *Transaction) take(m *Message, e *Edits) {
 	}
 	t.edits.Header = append(t.edits.Header, e.Header...)
 	t.edits.Flow = cmp.Or(e.Flow, t.edits.Flow)
-	t.discarded = append(t.discarded, e.Removed...)
 }
 
 // takeAll is take at a stage where what is said of recipients holds for all of them.
@@ -106,7 +108,8 @@ func (t *Transaction) admit(rcpt Recipient, e *Edits) *Reply {
 	own.Header = without(own.Header, t.edits.Header[min(t.common, len(t.edits.Header)):])
 	t.take(&t.message, &own)
 	if own.Discard || t.edits.Discard {
-		t.discarded = append(t.discarded, rcpt)
+		t.taken++
+		t.departed = append(t.departed, departed{rcpt, replyDiscarded})
 		return nil
 	}
 	to := make([]Routing, len(list))
@@ -127,6 +130,8 @@ func (t *Transaction) admit(rcpt Recipient, e *Edits) *Reply {
 	for i := range list {
 		t.add(list[i], to[i], own.Held)
 	}
+	t.taken++
+	t.part([]Recipient{rcpt}, &own)
 	return nil
 }
 
@@ -186,6 +191,7 @@ func (t *Transaction) amend(m *Message, e *Edits) *Reply {
 		m.Envelope.Recipients = slices.Clone(m.Envelope.Recipients)
 	}
 	t.holdInstead(before, m.Envelope.Recipients)
+	t.part(before, e)
 	return t.routeAll(m, e.Route)
 }
 
@@ -223,43 +229,3 @@ func (t *Transaction) routeAll(m *Message, route string) *Reply {
 	}
 	return nil
 }
-
-// thrownAway are the recipients whose mail goes nowhere, with the reply that says so.
-func (t *Transaction) thrownAway(m *Message) []Outcome {
-	var outcomes []Outcome
-	add := func(r Recipient) {
-		outcomes = append(outcomes, Outcome{Recipient: r, Status: Discarded, Reply: replyDiscarded})
-	}
-	for _, r := range t.discarded {
-		add(r)
-	}
-	for i, routing := range t.to {
-		if routing.Discard {
-			add(m.Envelope.Recipients[i])
-		}
-	}
-	return outcomes
-}
-
-// remember has the history keep what was thrown away. Should that fail, mail is not stopped.
-func (t *Transaction) remember(ctx context.Context, m *Message, gone []Outcome) {
-	h := t.o.History
-	if h == nil {
-		return
-	}
-	e := Event{At: t.o.Now(), What: Discarded.String(), Reply: replyDiscarded}
-	for _, o := range gone {
-		i := slices.IndexFunc(m.Envelope.Recipients, func(r Recipient) bool { return r.Address == o.Recipient.Address })
-		if i >= 0 {
-			e.Recipients = append(e.Recipients, i)
-		} else {
-			e.Removed = append(e.Removed, o.Recipient.Address.String())
-		}
-	}
-	if err := h.Record(context.WithoutCancel(ctx), m, e); err != nil {
-		t.o.Observer.Faulted(Fault{Doing: "remember what was thrown away", Message: m.ID, Err: err})
-	}
-}
-
-// replyDiscarded stands with the outcome of what the configuration throws away.
-var replyDiscarded = Reply{Code: 250, Enhanced: EnhancedCode{2, 0, 0}, Text: "Discarded, as the configuration says"}

@@ -24,8 +24,10 @@ type Transaction struct {
 	message Message
 	// to says where the mail of each recipient of the envelope goes.
 	to []Routing
-	// discarded are the recipients whose mail goes nowhere.
-	discarded []Recipient
+	// taken is how many recipients the client has named and been told yes about, and departed are
+	// those, and others, that the envelope does not have any more.
+	taken    int
+	departed []departed
 	// held says why a rule holds the mail of single recipients.
 	held map[Address]string
 	// edits are what rules want done that has to wait. Of its changes of the header section the
@@ -92,10 +94,10 @@ func (t *Transaction) rcpt(ctx context.Context, rcpt Recipient) *Reply {
 		return &replyNoMail
 	}
 	e := &t.message.Envelope
-	if hasRecipient(e.Recipients, rcpt.Address) || hasRecipient(t.discarded, rcpt.Address) {
+	if hasRecipient(e.Recipients, rcpt.Address) || t.hasDeparted(rcpt.Address) {
 		return nil
 	}
-	if limit := t.handling.Recipients; len(e.Recipients)+len(t.discarded) >= limit {
+	if limit := t.handling.Recipients; max(len(e.Recipients), t.taken) >= limit {
 		return NewReply(452, EnhancedCode{4, 5, 3}, fmt.Sprintf("Too many recipients, the limit is %d", limit)).For(ReasonRecipients)
 	}
 	ruling := t.o.Policy.Rcpt(ctx, &t.message, rcpt)
@@ -174,7 +176,8 @@ func (t *Transaction) Trace() []Verdict { return t.message.Trace }
 
 // Reset forgets the message begun, if any.
 func (t *Transaction) Reset() {
-	t.open, t.message, t.to, t.discarded, t.held, t.edits, t.common = false, Message{}, nil, nil, nil, Edits{}, 0
+	t.open, t.message, t.to, t.departed, t.held, t.edits, t.common = false, Message{}, nil, nil, nil, Edits{}, 0
+	t.taken = 0
 	t.announced, t.trial = 0, ID{}
 }
 
@@ -190,7 +193,7 @@ func (t *Transaction) complete() *Reply {
 	if !t.open {
 		return &replyNoMail
 	}
-	if len(t.message.Envelope.Recipients)+len(t.discarded) == 0 {
+	if t.taken == 0 {
 		return &replyNoRcpt
 	}
 	return nil
@@ -267,7 +270,7 @@ func (t *Transaction) commit(ctx context.Context, draft Draft, m *Message, ds []
 		accepted.Destinations = append(accepted.Destinations, d.To)
 	}
 	t.o.Observer.Accepted(accepted)
-	if gone := t.thrownAway(m); len(gone) > 0 {
+	if gone := t.departures(m); len(gone) > 0 {
 		t.remember(ctx, m, gone)
 		t.o.Observer.Attempted(Attempted{Delivery: Delivery{DeliveryID: DeliveryID{Message: m.ID}}, Message: m, Outcomes: gone})
 	}

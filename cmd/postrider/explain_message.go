@@ -306,10 +306,10 @@ func (o *explainObserver) Accepted(e relay.Accepted) { o.message, o.unsigned = e
 // Refused keeps what rules had said.
 func (o *explainObserver) Refused(e relay.Refused) { o.refused = e.Trace }
 
-// Attempted keeps who was discarded.
+// Attempted keeps who was discarded. Whose mail went to others is in their place.
 func (o *explainObserver) Attempted(e relay.Attempted) {
 	for _, outcome := range e.Outcomes {
-		if outcome.Status == relay.Discarded {
+		if outcome.Status == relay.Discarded && !outcome.Reply.IsRedirected() {
 			o.discarded = append(o.discarded, outcome.Recipient)
 		}
 	}

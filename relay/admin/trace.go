@@ -84,6 +84,7 @@ func lifeEvent(e *relay.Event, recipients []string) LifeEvent {
 			v.Recipients = append(v.Recipients, recipients[k])
 		}
 	}
+	v.Recipients = append(v.Recipients, e.Removed...)
 	return v
 }
 

@@ -46,6 +46,7 @@ func TestTrace(t *testing.T) {
 			{At: at, What: "deferred", Recipients: []int{1}, Reply: relay.Reply{Code: 450, Text: "busy", Class: relay.ClassQuota}, Host: "mx.two.test", Attempts: 2, Connect: time.Second},
 			{At: at, What: "hold", Recipients: []int{0, 9}, Author: "anna", Reason: "look"},
 			{At: at, What: "delivered", Recipients: []int{0}},
+			{At: at, What: "discarded", Removed: []string{"d@two.test"}, Reply: relay.Reply{Code: 251, Text: "Redirected to b@one.test by rule r"}},
 		},
 		Queued: true,
 	}
@@ -60,7 +61,7 @@ func TestTrace(t *testing.T) {
 			}
 			all = append(all, l)
 		}
-		if len(all) != 1 || len(all[0].Events) != 3 || len(all[0].Waiting) != 2 {
+		if len(all) != 1 || len(all[0].Events) != 4 || len(all[0].Waiting) != 2 {
 			t.Fatalf("%s: %+v", name, all)
 		}
 		l := all[0]
@@ -68,6 +69,9 @@ func TestTrace(t *testing.T) {
 			t.Errorf("%s: %+v", name, e)
 		}
 		if e := l.Events[1]; e.Author != "anna" || len(e.Recipients) != 1 {
+			t.Errorf("%s: %+v", name, e)
+		}
+		if e := l.Events[3]; !e.Final || len(e.Recipients) != 1 || e.Recipients[0] != "d@two.test" {
 			t.Errorf("%s: %+v", name, e)
 		}
 		if !l.Events[2].Final || l.User != "shop" || len(l.Signatures) != 1 {
