@@ -69,6 +69,8 @@ type result struct {
 type queue struct {
 	Waiting int  `expr:"waiting"`
 	Blocked bool `expr:"blocked"`
+	// Age is how long the oldest delivery has waited that is not deferred, in seconds.
+	Age int `expr:"age"`
 }
 
 // machine is the environment as expr's machine runs with it: field for field the same, each
@@ -221,7 +223,11 @@ func (f *facts) recipients() []address {
 
 func (f *facts) queue(name string) queue {
 	st := f.policy.queue(relay.ParseDestination(name))
-	return queue{Waiting: st.Loaded + st.Away, Blocked: st.Closed}
+	q := queue{Waiting: st.Loaded + st.Away, Blocked: st.Closed}
+	if !st.Oldest.IsZero() {
+		q.Age = max(0, int(f.now().Sub(st.Oldest)/time.Second))
+	}
+	return q
 }
 
 // traced is how many verdicts the message has already.

@@ -28,3 +28,26 @@ func same(t *testing.T, path string, checked, run reflect.Type) {
 		same(t, path+"."+c.Name, c.Type, r.Type)
 	}
 }
+
+// The age of a queue is in whole seconds, and nothing where nothing waits.
+func TestQueueAge(t *testing.T) {
+	t.Parallel()
+	p, m := questionable(t)
+	for text, want := range map[string]bool{
+		`queue("corp").age == 90`:                              true,
+		`queue("corp").age > 90`:                               false,
+		`queue("other").age == 0 and queue("corp").age > 60`:   true,
+		`queue("other/dest.example").age + queue("x").age > 0`: false,
+	} {
+		made, err := p.compileTest(text, rcpt)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		f := p.facts(t.Context(), &m.Origin, m)
+		if got := made.test(f); got != want || f.err != nil {
+			t.Errorf("%s: got %t, %v, want %t", text, got, f.err, want)
+		}
+		f.done()
+	}
+}

@@ -19,7 +19,7 @@ var questions = []string{
 	`cidr(client.ip, "192.0.2.0/24", "::/0")`, `cidr(client.ip, "10.0.0.0/8")`, `domainIn(recipient.domain, ".example", "x")`,
 	`glob("News@*", sender.address)`, `lower(sender.local) matches "^news?$"`, `time.hour == 14 and time.weekday == "saturday"`,
 	`time.minute > 3 and time.day == 21 and time.month == 11 and time.year == 2026`, `len(tags) == 2`,
-	`any(tags, # startsWith "b")`, `queue("corp").waiting == 7 and queue("corp").blocked`, `1 < 2`, `true`,
+	`any(tags, # startsWith "b")`, `queue("corp").waiting == 7 and queue("corp").blocked`, `queue("corp").age == 90 and queue("other").age == 0`, `1 < 2`, `true`,
 	`cidr(listener, "192.0.2.0/24")`, `(listener == "l" ? sender : recipient).domain == "dest.example"`,
 }
 
@@ -37,7 +37,11 @@ func questionable(t testing.TB) (*Policy, *relay.Message) {
 		Hostname: "relay.example", Routes: []Route{{Name: "all"}},
 		Now: func() time.Time { return time.Date(2026, 11, 21, 14, 5, 0, 0, time.UTC) },
 		Queue: func(to relay.Destination) relay.BinStatus {
-			return relay.BinStatus{Loaded: 5, Away: 2, Closed: to.Route == "corp"}
+			st := relay.BinStatus{Loaded: 5, Away: 2, Closed: to.Route == "corp"}
+			if st.Closed {
+				st.Oldest = time.Date(2026, 11, 21, 14, 3, 30, 0, time.UTC).Add(-time.Millisecond)
+			}
+			return st
 		},
 	})
 	if err != nil {

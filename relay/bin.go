@@ -44,6 +44,8 @@ type bin struct {
 	refilling, resolving bool
 	// resolvingSince is when a look-up began, moved when a delivery last set off or was loaded.
 	resolvingSince, moved time.Time
+	// eldest is what oldest answered when it was asked last.
+	asked, eldest time.Time
 }
 
 // flow is one sender's share of a bin.

@@ -95,7 +95,7 @@ func (e *Edits) with(more *Edits) *Edits {
 	sum.Held, sum.Discard = cmp.Or(e.Held, more.Held), e.Discard || more.Discard
 	sum.Header, sum.Tags = slices.Concat(e.Header, more.Header), slices.Concat(e.Tags, more.Tags)
 	if more.Recipients != nil {
-		sum.Recipients = more.Recipients
+		sum.Recipients, sum.Removed, sum.Ends = more.Recipients, more.Removed, more.Ends
 	}
 	return &sum
 }

@@ -27,6 +27,9 @@ type BinStatus struct {
 	Moved time.Time
 	// Next is when what waits in the spool is to be loaded next; zero when nothing is.
 	Next time.Time
+	// Oldest is since when the delivery waits that has waited longest of those that are not deferred,
+	// up to a second ago; zero when none waits. StatusOf tells it.
+	Oldest time.Time
 }
 
 // Status shows all bins, by destination.
@@ -52,7 +55,10 @@ func (s *Scheduler) StatusOf(to Destination) (BinStatus, bool) {
 	if b == nil {
 		return BinStatus{To: to}, false
 	}
-	return b.statusAt(s.o.Now()), true
+	now := s.o.Now()
+	st := b.statusAt(now)
+	st.Oldest = b.oldest(now)
+	return st, true
 }
 
 // statusAt is the status with what is going on.
