@@ -148,6 +148,20 @@ func (d *detours) delivered(to relay.Destination) {
 	}
 }
 
+// forgive tries the route's ways again at once, where their credentials were refused and an operator
+// says that it is worth it. Failures go on to count, so that a login that is refused again waits
+// longer.
+func (d *detours) forgive(is func(relay.Destination) bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for to, known := range d.by {
+		if known.reply.Class == relay.ClassAuth && is(to) {
+			known.until = time.Time{}
+			d.by[to] = known
+		}
+	}
+}
+
 // pass forgets what was against the way.
 func (d *detours) pass(to relay.Destination) {
 	d.mu.Lock()

@@ -119,6 +119,17 @@ func (a *account) refused(token string) {
 	a.bad = token
 }
 
+// hurry has the endpoint asked at the next need of a token, however short a time ago it failed. Where
+// it is being asked now there is nothing to do.
+func (a *account) hurry() {
+	select {
+	case a.turn <- struct{}{}:
+		a.retry = time.Time{}
+		<-a.turn
+	default:
+	}
+}
+
 // refresh gets a new access token. A refresh token that came with it is on disk before
 // anything of the answer is used. Whoever else has the file, such as a sign-in or a second process,
 // waits meanwhile: a refresh token that is spent twice may cost the account.

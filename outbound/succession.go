@@ -2,7 +2,10 @@ package outbound
 
 import (
 	"reflect"
+	"slices"
 	"sync/atomic"
+
+	"postrider/relay"
 )
 
 // Next makes the Transport of changed options. It knows what t has learned: hosts and their
@@ -38,6 +41,43 @@ func (t *Transport) Yield(next *Transport) {
 			continue
 		}
 		r.over.Store(true)
+	}
+	for _, r := range next.routes {
+		if former := t.routes[r.Name]; former == nil || !reflect.DeepEqual(former.Auth, r.Auth) || next.signedInAnew(r) {
+			next.detours.forgive(func(to relay.Destination) bool { return to.Route == r.Name })
+		}
+	}
+}
+
+// signedInAnew says that the token file of the route has another grant than the one in use. The
+// account then does not wait before it reads it.
+func (t *Transport) signedInAnew(r *Route) bool {
+	if r.Auth == nil || r.Auth.OAuth == nil || !r.Auth.OAuth.interactive() {
+		return false
+	}
+	a := t.accounts.of(r.Auth)
+	onDisk, err := ReadToken(a.o.TokenFile)
+	if err != nil || onDisk.Granted.Equal(a.shown.get().Granted) {
+		return false
+	}
+	a.hurry()
+	return true
+}
+
+// Retry implements relay.Retrier: credentials that were refused are tried again.
+func (t *Transport) Retry(to relay.Destination) {
+	r, ok := t.routes[to.Route]
+	if !ok {
+		return
+	}
+	ways := t.waysOf(r, to)
+	t.detours.forgive(func(left relay.Destination) bool {
+		return slices.ContainsFunc(ways, func(w way) bool { return w.to == left })
+	})
+	for _, w := range ways {
+		if c := w.route.Auth; c != nil && c.OAuth != nil {
+			t.accounts.of(c).hurry()
+		}
 	}
 }
 

@@ -104,5 +104,11 @@ func (o *Operator) Resume(ctx context.Context, destination, author, reason strin
 // Pauses gives the pauses in force.
 func (o *Operator) Pauses() []Pause { return o.pauses.list() }
 
-// RetryDestination has the way to a destination tried at once, whatever closed its gate.
-func (o *Operator) RetryDestination(to Destination) { o.s.probeNow(to) }
+// RetryDestination has the way to a destination tried at once, whatever closed its gate, and
+// whatever a Transport that is a Retrier waits for.
+func (o *Operator) RetryDestination(to Destination) {
+	if t, ok := o.s.live().Transport.(Retrier); ok {
+		t.Retry(to)
+	}
+	o.s.probeNow(to)
+}

@@ -17,6 +17,13 @@ type Transport interface {
 	Dial(ctx context.Context, site *Site) (Conn, error)
 }
 
+// Retrier is a Transport that leaves ways to a destination alone for a time, such as those whose
+// credentials were refused, and tries them again when an operator asks for it.
+type Retrier interface {
+	// Retry does not wait for anything. The next Resolve may have another site.
+	Retry(to Destination)
+}
+
 // Site is the set of hosts that one or more destinations resolve to, together with one
 // TLS, AUTH and source identity. Destinations whose sites have the same Key share
 // connections.
