@@ -9,6 +9,7 @@ import (
 
 	"postrider/dkim"
 	"postrider/inbound"
+	"postrider/inbound/hook"
 	"postrider/inbound/milter"
 	"postrider/inbound/verify"
 	"postrider/outbound"
@@ -42,8 +43,10 @@ type Config struct {
 	Milters map[string][]milter.Options
 	// PolicyServices has the services that listeners ask, likewise.
 	PolicyServices map[string][]PolicyService
-	Receiver       relay.ReceiverOptions
-	Scheduler      relay.SchedulerOptions
+	// Hooks has the HTTP services that listeners ask, likewise.
+	Hooks     map[string][]hook.Options
+	Receiver  relay.ReceiverOptions
+	Scheduler relay.SchedulerOptions
 	// TLSReports says how domains are told of TLS with their hosts.
 	TLSReports TLSReports
 	Admin      Admin

@@ -31,6 +31,7 @@ type listen struct {
 	Milters       []filter  `yaml:"milters"`
 
 	PolicyService []policyService `yaml:"policy_service"`
+	Hooks         []judgeHook     `yaml:"hooks"`
 
 	Limits limits `yaml:"limits"`
 }
@@ -82,6 +83,7 @@ func (f *file) composeListeners(c *Config) {
 		l.composeVerify(c)
 		l.composeMilters(c)
 		l.composePolicyServices(c)
+		l.composeHooks(c)
 		c.Policy.Relay[l.Name] = append(c.Policy.Relay[l.Name], prefixes(l.Allow)...)
 	}
 }
@@ -143,6 +145,7 @@ func (l *listen) check(r *report, path string, users *users) {
 	l.checkVerify(r, path)
 	l.checkMilters(r, path)
 	l.checkPolicyServices(r, path)
+	l.checkHooks(r, path)
 	authenticates := l.Auth == "optional" || l.Auth == "required"
 	switch {
 	case !authenticates && len(l.Allow) == 0 && l.TLS.ClientCA == "":

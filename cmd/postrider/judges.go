@@ -4,11 +4,12 @@ import (
 	"postrider/configs"
 	"postrider/inbound"
 	"postrider/inbound/delegation"
+	"postrider/inbound/hook"
 	"postrider/inbound/milter"
 	"postrider/relay"
 )
 
-// addJudges gives the listeners the milters and policy services that are configured for them.
+// addJudges gives the listeners the milters, policy services and hooks that are configured for them, in this order.
 func addJudges(config *configs.Config, fault func(relay.Fault)) error {
 	for i := range config.Inbound.Listeners {
 		l := &config.Inbound.Listeners[i]
@@ -22,6 +23,14 @@ func addJudges(config *configs.Config, fault func(relay.Fault)) error {
 		}
 		if err := addPolicyServices(l, config.PolicyServices[l.Name], fault); err != nil {
 			return err
+		}
+		for _, o := range config.Hooks[l.Name] {
+			o.Fault = fault
+			h, err := hook.New(o)
+			if err != nil {
+				return err
+			}
+			l.Judges = append(l.Judges, h)
 		}
 	}
 	return nil
