@@ -27,8 +27,8 @@ way, the keys that sign, and the answer that the client gets.
 
 The configuration decides, not the state of a running relay: rates begin at zero, and
 queues are empty. Whom a user may send as is what the users file says; other stores
-of users are not asked. What DNS says of a recipient's domain and TLS is asked at
-the attempt.`,
+of users are not asked. The hosts, the MTA-STS policy of a domain and, where the route
+wants DANE, the TLSA records are asked for now, and again by the relay at the attempt.`,
 		Example: `  postrider explain --config /etc/postrider.yaml --client 10.1.2.3 --from app@example.com --to ann@example.net
   postrider explain --config /etc/postrider.yaml --listener submission --user shop --from a@b.example --to c@d.example --message mail.eml
   postrider explain --config /etc/postrider.yaml --from a@b.example --to c@d.example --json`,
@@ -53,7 +53,9 @@ the attempt.`,
 				return err
 			}
 			if !offline {
-				e.resolve(cmd.Context(), config)
+				if err := e.resolve(cmd.Context(), config); err != nil {
+					return err
+				}
 			}
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(e)
@@ -123,6 +125,8 @@ type deliveryView struct {
 	User        string   `json:"user,omitempty"`
 	Limits      string   `json:"limits,omitempty"`
 	Hosts       []string `json:"hosts,omitempty"`
+	// Proof is what each host's session would have to prove, and by whose word.
+	Proof []string `json:"proof,omitempty"`
 	// Fault says why there are no hosts.
 	Fault string `json:"fault,omitempty"`
 }
@@ -170,7 +174,7 @@ func (d *deliveryView) print(w io.Writer) {
 	fmt.Fprintf(w, "To %s:\n  recipients: %s\n  flow: %s\n", d.Destination, strings.Join(d.Recipients, ", "), d.Flow)
 	for _, line := range []struct{ name, text string }{
 		{"held", d.Held}, {"protocol", d.Protocol}, {"TLS", d.TLS}, {"credentials of", d.User}, {"limits", d.Limits},
-		{"hosts", strings.Join(d.Hosts, ", ")}, {"no hosts", d.Fault},
+		{"hosts", strings.Join(d.Hosts, ", ")}, {"TLS now", strings.Join(d.Proof, "\n           ")}, {"no hosts", d.Fault},
 	} {
 		if line.text != "" {
 			fmt.Fprintf(w, "  %s: %s\n", line.name, line.text)

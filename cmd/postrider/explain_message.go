@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -244,10 +245,22 @@ func keyName(signature string) string {
 	return selector + "._domainkey." + domain
 }
 
-// resolve adds what is known of each way out.
-func (e *explanation) resolve(ctx context.Context, config *configs.Config) {
+// explainPatience bounds the look-ups for each way out.
+const explainPatience = 15 * time.Second
+
+// resolve adds what is known of each way out. The policies of domains are asked for anew: those on
+// disk are the relay's own.
+func (e *explanation) resolve(ctx context.Context, config *configs.Config) error {
 	options := config.Outbound
-	options.STSDir = "" // the relay's own
+	options.TLSReports = nil
+	if options.STSDir != "" {
+		dir, err := os.MkdirTemp("", "postrider-explain-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		options.STSDir = dir
+	}
 	transport, err := outbound.New(options)
 	for i := range e.Deliveries {
 		d := &e.Deliveries[i]
@@ -261,13 +274,21 @@ func (e *explanation) resolve(ctx context.Context, config *configs.Config) {
 				d.describe(&r)
 			}
 		}
-		site, err := transport.Resolve(ctx, to)
-		if err != nil {
-			d.Fault = err.Error()
-			continue
-		}
-		d.Hosts = outbound.Addresses(site)
+		d.lookUp(ctx, transport, to)
 	}
+	return nil
+}
+
+// lookUp adds the hosts as they are now, and what they have to prove.
+func (d *deliveryView) lookUp(ctx context.Context, transport *outbound.Transport, to relay.Destination) {
+	ctx, cancel := context.WithTimeout(ctx, explainPatience)
+	defer cancel()
+	site, err := transport.Resolve(ctx, to)
+	if err != nil {
+		d.Fault = err.Error()
+		return
+	}
+	d.Hosts, d.Proof = outbound.Addresses(site), transport.Demands(ctx, site)
 }
 
 // describe adds what the route says.

@@ -76,7 +76,7 @@ func TestExplain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"bad <c@d.example>: does not match", "credentials of: app-account", "hosts: [127.0.0.1]:2601", "Answer to DATA: 250"} {
+	for _, want := range []string{"bad <c@d.example>: does not match", "credentials of: app-account", "hosts: [127.0.0.1]:2601", "TLS now: 127.0.0.1: ", "Answer to DATA: 250"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}
