@@ -163,6 +163,7 @@ func (f *file) checkNumbers(r *report) {
 	f.Limits.check(r, "limits", 1)
 	f.Shaping.check(r)
 	f.History.check(r)
+	f.Suppression.check(r)
 	f.Events.check(r)
 	for _, n := range []struct {
 		path  string

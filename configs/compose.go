@@ -37,6 +37,7 @@ func (f *file) compose() *Config {
 	if c.Admin.Socket == "" {
 		c.Admin.Socket = filepath.Join(c.Data, "admin.sock")
 	}
+	c.Suppression = f.Suppression.compose()
 	f.composeListeners(c)
 	f.composeDKIM(c)
 	f.composeDelivery(c)

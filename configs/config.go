@@ -17,6 +17,7 @@ import (
 	"postrider/relay"
 	relayadmin "postrider/relay/admin"
 	"postrider/relay/feed"
+	suppress "postrider/relay/suppression"
 	"postrider/spool"
 )
 
@@ -50,6 +51,8 @@ type Config struct {
 	// TLSReports says how domains are told of TLS with their hosts.
 	TLSReports TLSReports
 	Admin      Admin
+	// Suppression says who is suppressed, and for how long.
+	Suppression suppress.Terms
 	// Events says where events go; nil for nowhere.
 	Events *feed.Options
 	Log    Log

@@ -4,25 +4,26 @@ import "postrider/relay"
 
 // file is the configuration file, key for key.
 type file struct {
-	Hostname  string    `yaml:"hostname"`
-	Data      path      `yaml:"data"`
-	Listen    []listen  `yaml:"listen"`
-	Users     users     `yaml:"users"`
-	Limits    limits    `yaml:"limits"`
-	DNS       dns       `yaml:"dns"`
-	Routes    []route   `yaml:"routes"`
-	Rules     []rule    `yaml:"rules"`
-	Staging   *staging  `yaml:"staging"`
-	DKIM      []key     `yaml:"dkim"`
-	Replies   []reply   `yaml:"replies"`
-	Retry     retry     `yaml:"retry"`
-	Delivery  delivery  `yaml:"delivery"`
-	Shaping   shaping   `yaml:"shaping"`
-	TLSReport tlsReport `yaml:"tls_report"`
-	History   history   `yaml:"history"`
-	Events    events    `yaml:"events"`
-	Admin     admin     `yaml:"admin"`
-	Log       logging   `yaml:"log"`
+	Hostname    string      `yaml:"hostname"`
+	Data        path        `yaml:"data"`
+	Listen      []listen    `yaml:"listen"`
+	Users       users       `yaml:"users"`
+	Limits      limits      `yaml:"limits"`
+	DNS         dns         `yaml:"dns"`
+	Routes      []route     `yaml:"routes"`
+	Rules       []rule      `yaml:"rules"`
+	Staging     *staging    `yaml:"staging"`
+	DKIM        []key       `yaml:"dkim"`
+	Replies     []reply     `yaml:"replies"`
+	Retry       retry       `yaml:"retry"`
+	Delivery    delivery    `yaml:"delivery"`
+	Shaping     shaping     `yaml:"shaping"`
+	TLSReport   tlsReport   `yaml:"tls_report"`
+	History     history     `yaml:"history"`
+	Events      events      `yaml:"events"`
+	Suppression suppression `yaml:"suppression"`
+	Admin       admin       `yaml:"admin"`
+	Log         logging     `yaml:"log"`
 }
 
 type dns struct {
@@ -107,9 +108,10 @@ func defaults() *file {
 			MXPort: 25, Connections: relay.DefaultConnections, ConnectionsTotal: relay.DefaultConnectionsTotal,
 			Idle: duration(relay.DefaultIdle), MessagesPerConnection: relay.DefaultMessagesPerConnection, MTASTS: true,
 		},
-		Shaping: defaultShaping(),
-		History: defaultHistory(),
-		Events:  defaultEvents(),
-		Log:     logging{Level: "info", Format: "json"},
+		Shaping:     defaultShaping(),
+		History:     defaultHistory(),
+		Events:      defaultEvents(),
+		Suppression: defaultSuppression(),
+		Log:         logging{Level: "info", Format: "json"},
 	}
 }

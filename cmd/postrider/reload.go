@@ -79,6 +79,7 @@ func (d *relayd) takeUp() (changed []string, err error) {
 	}
 	d.level.set(level)
 	change.Commit(func() { d.receiver.Reload(t.receiver()) })
+	d.suppressions.Reload(next.Suppression)
 	d.scheduler.Reload(t.scheduler())
 	d.transports.current.Load().Yield(t.transport)
 	d.transports.swap(t.transport)

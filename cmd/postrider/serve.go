@@ -26,6 +26,7 @@ import (
 	"postrider/relay"
 	"postrider/relay/admin"
 	"postrider/relay/feed"
+	"postrider/relay/suppression"
 	"postrider/relay/transcript"
 	"postrider/spool"
 )
@@ -99,6 +100,8 @@ type relayd struct {
 	reloading  reloading
 	// transcripts are those that operators ask for.
 	transcripts *transcript.Book
+	// suppressions are those for whom no mail is taken.
+	suppressions *suppression.List
 	// reporter is nil where no domain is told of its TLS.
 	reporter *tlsrpt.Reporter
 	admin    *admin.Server
@@ -138,6 +141,10 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	}
 	d.closers = append(d.closers, d.spool.Close)
 	resumeClock(clock, d.spool, observer.Faulted)
+	if err := d.openSuppressions(config); err != nil {
+		return d, err
+	}
+	observer = d.observer
 
 	if err := openTLSReports(config); err != nil {
 		return d, err
@@ -155,7 +162,7 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 		return d, err
 	}
 	r := t.receiver()
-	r.Spool, r.Observer, r.History = d.spool, observer, d.spool
+	r.Spool, r.Observer, r.History, r.Suppressions = d.spool, observer, d.spool, d.suppressions
 	r.Scheduler, r.IDs, r.Now = d.scheduler, ids, clock.Now
 	if d.receiver, err = relay.NewReceiver(r); err != nil {
 		return d, err
@@ -165,7 +172,7 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	}
 
 	inboundFigures := func() []relay.Figure { return d.inbound.Figures() } // it is there before anybody asks
-	figures := []func() []relay.Figure{d.spool.Figures, d.transports.figures, inboundFigures}
+	figures := []func() []relay.Figure{d.spool.Figures, d.transports.figures, inboundFigures, d.suppressions.Figures}
 	if d.feed, err = newFeed(config, events, ids, observer.Faulted); err != nil {
 		return d, err
 	}
@@ -188,8 +195,8 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 		Spool: d.spool, Scheduler: d.scheduler, Operator: operator, Reloader: d, History: d.spool, Metrics: metrics, Events: events, Now: time.Now,
 		Trend: trend, Config: func() string { return *d.shown.Load() },
 		Figures: figures, Alive: d.alive,
-		Transcripts: d.transcripts,
-		Importer:    importer, Checkpoint: d.spool.Checkpoint,
+		Transcripts: d.transcripts, Suppressions: d.suppressions,
+		Importer: importer, Checkpoint: d.spool.Checkpoint,
 	})
 	if err != nil {
 		return d, err
@@ -214,6 +221,7 @@ func (d *relayd) run(ctx context.Context) error {
 	parts := []*part{
 		{name: "admin", run: d.admin.Run},
 		{name: "transcripts", run: d.transcripts.Run},
+		{name: "suppressions", run: d.suppressions.Run},
 		{name: "scheduler", run: d.scheduler.Run},
 		{name: "transport", run: d.transports.run},
 		{name: "rerouting", run: d.reroute},

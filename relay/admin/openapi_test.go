@@ -114,15 +114,21 @@ func schemas() map[string]reflect.Type {
 		"TranscriptOrder": reflect.TypeFor[TranscriptOrder](),
 		"Transcript":      reflect.TypeFor[Transcript](),
 		"Stopped":         reflect.TypeFor[Stopped](),
-		"Event":           reflect.TypeFor[Event](),
-		"Connection":      reflect.TypeFor[Connection](),
-		"Connections":     reflect.TypeFor[Connections](),
-		"Site":            reflect.TypeFor[Site](),
-		"Attempt":         reflect.TypeFor[Attempt](),
-		"Sample":          reflect.TypeFor[Sample](),
-		"Settings":        reflect.TypeFor[Settings](),
-		"Session":         reflect.TypeFor[Session](),
-		"SignIn":          reflect.TypeFor[SignIn](),
+
+		"Suppression":        reflect.TypeFor[Suppression](),
+		"SuppressionOrder":   reflect.TypeFor[SuppressionOrder](),
+		"SuppressionRemoval": reflect.TypeFor[SuppressionRemoval](),
+		"SuppressionTally":   reflect.TypeFor[SuppressionTally](),
+
+		"Event":       reflect.TypeFor[Event](),
+		"Connection":  reflect.TypeFor[Connection](),
+		"Connections": reflect.TypeFor[Connections](),
+		"Site":        reflect.TypeFor[Site](),
+		"Attempt":     reflect.TypeFor[Attempt](),
+		"Sample":      reflect.TypeFor[Sample](),
+		"Settings":    reflect.TypeFor[Settings](),
+		"Session":     reflect.TypeFor[Session](),
+		"SignIn":      reflect.TypeFor[SignIn](),
 	}
 }
 

@@ -50,6 +50,8 @@ type Options struct {
 	Config func() string
 	// Transcripts keeps those of sessions; nil for none.
 	Transcripts Transcripts
+	// Suppressions has those for whom no mail is taken; nil for none.
+	Suppressions Suppressions
 	// Figures are what the parts of the relay measure by themselves.
 	Figures []func() []relay.Figure
 	// Importer takes in messages of other queues; without one they can only be read.
