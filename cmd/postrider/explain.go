@@ -26,7 +26,7 @@ credentials, the hosts as they resolve now, what is asked of TLS, the limits of 
 way, the keys that sign, and the answer that the client gets.
 
 The configuration decides, not the state of a running relay: rates begin at zero, and
-queues are empty. Whom a user may send as is what the users file says; other stores
+queues are empty. Milters, policy services and hooks are named and not asked. Whom a user may send as is what the users file says; other stores
 of users are not asked. The hosts, the MTA-STS policy of a domain and, where the route
 wants DANE, the TLSA records are asked for now, and again by the relay at the attempt.`,
 		Example: `  postrider explain --config /etc/postrider.yaml --client 10.1.2.3 --from app@example.com --to ann@example.net
@@ -89,6 +89,8 @@ type explanation struct {
 	Refused []string `json:"refused,omitempty"`
 	// Rules are the rules that were looked at.
 	Rules []ruleView `json:"rules"`
+	// Judges are the milters, policy services and hooks that a listener asks, and explain does not.
+	Judges []string `json:"judges,omitempty"`
 	// Sender, Tags and Priority are the message's as it is queued, Changes what rules did to it.
 	Sender   string   `json:"sender"`
 	Tags     []string `json:"tags,omitempty"`
@@ -147,6 +149,7 @@ func (e *explanation) print(w io.Writer) {
 	if len(e.Rules) == 0 {
 		fmt.Fprintln(w, "  none are asked")
 	}
+	e.printJudges(w)
 	printList(w, "Refused", e.Refused)
 	printList(w, "Changes", e.Changes)
 	printList(w, "Thrown away", e.Discarded)

@@ -61,7 +61,7 @@ func explainMessage(ctx context.Context, config *configs.Config, q question) (*e
 	if err != nil {
 		return nil, err
 	}
-	e := &explanation{Limits: fmt.Sprintf("messages of %d bytes, %d recipients",
+	e := &explanation{Judges: judges(config, origin.Listener), Limits: fmt.Sprintf("messages of %d bytes, %d recipients",
 		cmp.Or(door.handling.MessageSize, r.MessageSize), cmp.Or(door.handling.Recipients, r.Recipients))}
 	if err := e.converse(ctx, receiver, origin, q, door, rules); err != nil {
 		return nil, err
