@@ -169,7 +169,7 @@ type row struct {
 // come without duplicates).
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for _, rows := range [][]row{hostRows(), sessionRows(), tlsRows(), transactionRows(), aheadRows(), chunkRows()} {
+	for _, rows := range [][]row{hostRows(), sessionRows(), tlsRows(), provenRows(), transactionRows(), aheadRows(), chunkRows()} {
 		for _, r := range rows {
 			t.Run(r.name, func(t *testing.T) {
 				t.Parallel()
