@@ -70,5 +70,6 @@ func (silent) Accepted(relay.Accepted)   {}
 func (silent) Refused(relay.Refused)     {}
 func (silent) Attempted(relay.Attempted) {}
 func (silent) Notified(relay.Notified)   {}
+func (silent) Held(relay.Held)           {}
 func (silent) Gated(relay.Gated)         {}
 func (silent) Faulted(relay.Fault)       {}

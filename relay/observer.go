@@ -9,6 +9,7 @@ type Observer interface {
 	Refused(Refused)
 	Attempted(Attempted)
 	Notified(Notified)
+	Held(Held)
 	Gated(Gated)
 	Faulted(Fault)
 }

@@ -34,6 +34,13 @@ func (all Observers) Notified(e Notified) {
 	}
 }
 
+// Held tells all.
+func (all Observers) Held(e Held) {
+	for _, o := range all {
+		o.Held(e)
+	}
+}
+
 // Gated tells all.
 func (all Observers) Gated(e Gated) {
 	for _, o := range all {

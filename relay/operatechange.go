@@ -138,10 +138,12 @@ type changes struct {
 	// facts are what the observer is told of once they are made.
 	facts []Attempted
 	told  []Notified
+	// author is whose order it is.
+	author string
 }
 
 func (e *errand) changes(ctx context.Context, mine []Delivery, m *Message) (*changes, error) {
-	c := &changes{}
+	c := &changes{author: e.order.Author}
 	for _, d := range mine {
 		if !d.fits(m) {
 			return nil, fmt.Errorf("%w: recipients %v of %d", ErrCorrupt, d.Recipients, len(m.Envelope.Recipients))
@@ -271,6 +273,7 @@ func (c *changes) land(s *Scheduler) {
 			s.noteAll(remains)
 		} else {
 			s.landed(st.Delivery, remains...)
+			tellHeld(s.o.Observer, st.Message, st.Then, c.author)
 		}
 	}
 	for _, f := range c.facts {

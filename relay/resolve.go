@@ -245,5 +245,6 @@ func (s *Scheduler) move(d Delivery, m *Message, to []Routing) {
 	done := Attempted{Delivery: d, Message: m, Outcomes: outcomes}
 	if s.finish(Settlement{Delivery: d, Message: m, Then: then, Events: done.events(s.o.Now())}) {
 		s.o.Observer.Attempted(done)
+		tellHeld(s.o.Observer, m, then, "")
 	}
 }

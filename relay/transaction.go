@@ -270,6 +270,7 @@ func (t *Transaction) commit(ctx context.Context, draft Draft, m *Message, ds []
 		accepted.Destinations = append(accepted.Destinations, d.To)
 	}
 	t.o.Observer.Accepted(accepted)
+	tellHeld(t.o.Observer, m, ds, "")
 	if gone := t.departures(m); len(gone) > 0 {
 		t.remember(ctx, m, gone)
 		t.o.Observer.Attempted(Attempted{Delivery: Delivery{DeliveryID: DeliveryID{Message: m.ID}}, Message: m, Outcomes: gone})

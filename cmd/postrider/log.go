@@ -97,6 +97,18 @@ func (o logObserver) Notified(e relay.Notified) {
 	line.Stringer("notice", e.Notice).Msg("notified")
 }
 
+// Held logs that mail is kept, and why.
+func (o logObserver) Held(e relay.Held) {
+	for _, k := range e.Delivery.Recipients {
+		line := o.log.Info().Stringer("id", e.Delivery.Message).Stringer("from", e.Message.Envelope.Sender).
+			Stringer("to", e.Message.Envelope.Recipients[k].Address).Stringer("dest", e.Delivery.To).Str("reason", e.Delivery.Held)
+		if e.Operator != "" {
+			line.Str("author", e.Operator)
+		}
+		line.Msg("held")
+	}
+}
+
 // Gated logs that the way to a destination or site closed or opened.
 func (o logObserver) Gated(e relay.Gated) {
 	if !e.Closed {

@@ -64,7 +64,7 @@ func EventWords() []string {
 	for _, s := range relay.Statuses() {
 		words = append(words, s.String())
 	}
-	return append(words, "notified", "notice dropped", "unreachable", "reachable", "fault", EventLost)
+	return append(words, "held", "notified", "notice dropped", "unreachable", "reachable", "fault", EventLost)
 }
 
 func (e *Event) reply(r relay.Reply) {
@@ -132,6 +132,19 @@ func attemptedEvents(a *relay.Attempted) []Event {
 		}
 		e.reply(o.Reply)
 		events = append(events, e)
+	}
+	return events
+}
+
+// heldEvents gives one event for each recipient. The cause is why it is held.
+func heldEvents(h *relay.Held) []Event {
+	d, m := &h.Delivery, h.Message
+	events := make([]Event, 0, len(d.Recipients))
+	for _, k := range d.Recipients {
+		events = append(events, Event{
+			Event: "held", ID: d.Message.String(), From: m.Envelope.Sender.String(), To: m.Envelope.Recipients[k].Address.String(),
+			Destination: d.To.String(), User: m.Origin.User, Cause: d.Held,
+		})
 	}
 	return events
 }

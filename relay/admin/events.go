@@ -147,6 +147,13 @@ func (s *Events) Notified(e relay.Notified) {
 	}
 }
 
+// Held publishes the fact for each recipient.
+func (s *Events) Held(e relay.Held) {
+	if s.watched.Load() > 0 {
+		s.publish(heldEvents(&e)...)
+	}
+}
+
 // Gated publishes the fact.
 func (s *Events) Gated(e relay.Gated) {
 	if s.watched.Load() > 0 {

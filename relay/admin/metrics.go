@@ -32,6 +32,7 @@ type Metrics struct {
 	ambiguous, eightBit         prometheus.Counter
 	queue, connect, transmit    prometheus.Observer
 	notices                     *prometheus.CounterVec
+	held                        *prometheus.CounterVec
 	closings                    prometheus.Counter
 	openings                    prometheus.Counter
 	faults                      prometheus.Counter
@@ -91,6 +92,7 @@ func (m *Metrics) registerOut() {
 	m.registry.MustRegister(delay)
 	m.queue, m.connect, m.transmit = delay.WithLabelValues("queue"), delay.WithLabelValues("connect"), delay.WithLabelValues("transmit")
 	m.notices = m.counters("notices_total", "Notices to senders, by what they are about; dropped where the message has no sender.", "status", "dropped")
+	m.held = m.counters("held_total", "Recipients whose mail was held, by whom: the configuration or an operator.", "by")
 	m.closings = m.counter("gate_closings_total", "How often the way to a destination or site closed.")
 	m.openings = m.counter("gate_openings_total", "How often a way that was closed opened again.")
 	m.faults = m.counter("faults_total", "Failures of ours that were contained. Each has a line in the log.")
@@ -203,6 +205,15 @@ func tlsVersion(session string) string {
 // Notified counts the notice.
 func (m *Metrics) Notified(e relay.Notified) {
 	m.notices.WithLabelValues(e.Status.String(), strconv.FormatBool(e.Dropped)).Inc()
+}
+
+// Held counts the recipients.
+func (m *Metrics) Held(e relay.Held) {
+	by := "configuration"
+	if e.Operator != "" {
+		by = "operator"
+	}
+	m.held.WithLabelValues(by).Add(float64(len(e.Delivery.Recipients)))
 }
 
 // Gated counts how often ways close and open. Which are closed now is read when asked.

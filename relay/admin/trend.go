@@ -79,6 +79,9 @@ func (t *Trend) Attempted(e relay.Attempted) {
 // Notified is not counted.
 func (t *Trend) Notified(relay.Notified) {}
 
+// Held is not counted.
+func (t *Trend) Held(relay.Held) {}
+
 // Gated is not counted.
 func (t *Trend) Gated(relay.Gated) {}
 

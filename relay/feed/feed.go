@@ -67,7 +67,7 @@ const (
 
 // DefaultEvents are the kinds that are wanted where nothing is said.
 func DefaultEvents() []string {
-	return []string{"delivered", "deferred", "bounced", "expired", "deleted", "discarded"}
+	return []string{"delivered", "deferred", "bounced", "expired", "deleted", "discarded", "held"}
 }
 
 // KindGap tells of events that were dropped.

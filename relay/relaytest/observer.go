@@ -13,6 +13,7 @@ type Observer struct {
 	refused   []relay.Refused
 	attempted []relay.Attempted
 	notified  []relay.Notified
+	held      []relay.Held
 	gated     []relay.Gated
 	faults    []relay.Fault
 }
@@ -31,6 +32,9 @@ func (o *Observer) Attempted(e relay.Attempted) { record(o, &o.attempted, e) }
 // Notified records the event.
 func (o *Observer) Notified(e relay.Notified) { record(o, &o.notified, e) }
 
+// Held records the event.
+func (o *Observer) Held(e relay.Held) { record(o, &o.held, e) }
+
 // Gated records the event.
 func (o *Observer) Gated(e relay.Gated) { record(o, &o.gated, e) }
 
@@ -48,6 +52,9 @@ func (o *Observer) AllAttempted() []relay.Attempted { return recorded(o, &o.atte
 
 // AllNotified returns the events so far.
 func (o *Observer) AllNotified() []relay.Notified { return recorded(o, &o.notified) }
+
+// AllHeld returns the events so far.
+func (o *Observer) AllHeld() []relay.Held { return recorded(o, &o.held) }
 
 // AllGated returns the events so far.
 func (o *Observer) AllGated() []relay.Gated { return recorded(o, &o.gated) }
