@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,7 +47,7 @@ func message(t *testing.T, from, user string) *relay.Message {
 	return m
 }
 
-// refused is how a next hop answered: "what class reply".
+// refused is what became of a recipient whom a next hop refused.
 func refused(t *testing.T, to string, reply relay.Reply) relay.Outcome {
 	return relay.Outcome{Recipient: relay.Recipient{Address: address(t, to)}, Status: relay.Bounced, Reply: reply, Host: "mx.two.test"}
 }
@@ -274,11 +275,11 @@ func TestKept(t *testing.T) {
 // failing are notes that cannot be written while they are broken.
 type failing struct {
 	relaytest.Notes
-	broken bool
+	broken atomic.Bool
 }
 
 func (f *failing) Remember(ctx context.Context, notes ...relay.Note) error {
-	if f.broken {
+	if f.broken.Load() {
 		return errors.New("the disk is broken")
 	}
 	return f.Notes.Remember(ctx, notes...)
@@ -288,7 +289,8 @@ func (f *failing) Remember(ctx context.Context, notes ...relay.Note) error {
 func TestWrittenLater(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		notes := &failing{broken: true}
+		notes := &failing{}
+		notes.broken.Store(true)
 		observer := &relaytest.Observer{}
 		l, err := suppression.New(context.Background(), suppression.Options{Terms: suppression.Terms{Keep: day}, Notes: notes, Now: time.Now, Fault: observer.Faulted})
 		if err != nil {
@@ -301,7 +303,7 @@ func TestWrittenLater(t *testing.T) {
 		if answer(t, l, "ann@one.test", "", "bob@two.test") == "" || len(observer.AllFaults()) != 1 {
 			t.Errorf("let through, or %d faults, want 1", len(observer.AllFaults()))
 		}
-		notes.broken = false
+		notes.broken.Store(false)
 		time.Sleep(time.Minute)
 		if got := len(open(t, notes, suppression.Terms{}).Entries("")); got != 1 {
 			t.Errorf("%d written, want 1", got)
