@@ -121,7 +121,7 @@ func load(name string, text []byte, o Overrides) (*Config, error) {
 	_, c.routed = r.places["routes"]
 	c.torn = len(text) > 0 && text[len(text)-1] != '\n'
 	f.composeRules(c, filepath.Dir(name))
-	c.check(r)
+	c.check(r, o.KeysToCome)
 	if err := r.err(); err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func load(name string, text []byte, o Overrides) (*Config, error) {
 }
 
 // check lets the packages look at what is theirs, and finds the places of what they say.
-func (c *Config) check(r *report) {
+func (c *Config) check(r *report, keysToCome bool) {
 	_, err := policy.New(c.Policy)
 	for _, err := range flatten(err) {
 		var fault *policy.FieldError
@@ -144,18 +144,7 @@ func (c *Config) check(r *report) {
 			r.fault(fault.Path, "%s", fault.Err)
 		}
 	}
-	keys, err := dkim.New(c.DKIM)
-	if err == nil {
-		c.checkSigning(keys, r)
-	}
-	for _, err := range flatten(err) {
-		var fault *dkim.KeyError
-		if errors.As(err, &fault) {
-			r.fault(fmt.Sprintf("dkim[%d].%s", fault.Index, fault.Field), "%s", fault.Err)
-		} else {
-			r.fault("dkim", "%s", err)
-		}
-	}
+	c.checkKeys(r, keysToCome)
 	// What only they know, such as the lines of the users file, has no place.
 	if len(r.faults) == 0 {
 		for _, err := range flatten(c.Inbound.Validate()) {

@@ -79,3 +79,26 @@ func TestSignWith(t *testing.T) {
 		}
 	}
 }
+
+// The command that makes a key has to read a configuration that names it already.
+func TestKeysToCome(t *testing.T) {
+	t.Parallel()
+	dir := household(t)
+	file := write(t, filepath.Join(dir, "postrider.yaml"), "dkim:\n  - directory: keys/domains\n  - {domain: example.org, selector: s1, key: keys/new.pem}\n"+
+		"rules:\n  - {name: r, at: data, sign_with: [s2._domainkey.example.com]}\n")
+	o := configs.Overrides{SystemHostname: "host.example", LookupEnv: env()}
+	_, err := configs.Load(file, o)
+	if want := "to make it, postrider dkim keygen example.org --selector s1 --out " + filepath.Join(dir, "keys/new.pem"); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	o.KeysToCome = true
+	if _, err := configs.Load(file, o); err != nil {
+		t.Errorf("with keys to come: %v", err)
+	}
+	o.KeysToCome = false
+	write(t, file, "dkim:\n  - directory: keys/domains\nrules:\n  - {name: r, at: data, sign_with: [s2._domainkey.example.com]}\n")
+	_, err = configs.Load(file, o)
+	if want := "to make it, postrider dkim keygen example.com --selector s2 --config " + file; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

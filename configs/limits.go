@@ -27,6 +27,7 @@ type limits struct {
 	RecipientRatePerSender rate     `yaml:"recipient_rate_per_sender"`
 	AuthFailures           rate     `yaml:"auth_failures"`
 	Errors                 int      `yaml:"errors"`
+	Commands               int      `yaml:"commands"`
 	CommandLength          size     `yaml:"command_length"`
 	Idle                   duration `yaml:"idle"`
 	DataRate               size     `yaml:"data_rate"`
@@ -41,7 +42,7 @@ func defaultLimits() limits {
 		Connections: 1000, ConnectionsPerClient: 200,
 		RatePerClient: off, RatePerUser: off, RatePerSender: off,
 		RecipientRatePerClient: off, RecipientRatePerUser: off, RecipientRatePerSender: off,
-		AuthFailures: rate(auth.DefaultFailures()), Errors: 20, CommandLength: 4096,
+		AuthFailures: rate(auth.DefaultFailures()), Errors: 20, Commands: 100, CommandLength: 4096,
 		Idle: duration(5 * time.Minute), DataRate: 1000, DataTotal: duration(time.Hour), MinFree: spool.DefaultMinFree,
 	}
 }
@@ -64,7 +65,7 @@ func (l *limits) compose() inbound.Limits {
 	return inbound.Limits{
 		MessageSize: int64(l.MessageSize), Recipients: l.Recipients,
 		Connections: l.Connections, ConnectionsPerClient: l.ConnectionsPerClient, ConnectionsPerUser: l.ConnectionsPerUser,
-		MessagesPerConnection: l.MessagesPerConnection, Errors: l.Errors, CommandLength: int(l.CommandLength),
+		MessagesPerConnection: l.MessagesPerConnection, Errors: l.Errors, Commands: l.Commands, CommandLength: int(l.CommandLength),
 		Idle: time.Duration(l.Idle), DataMinRate: int64(l.DataRate), DataTotal: time.Duration(l.DataTotal),
 		RatePerClient: auth.Rate(l.RatePerClient), RatePerUser: auth.Rate(l.RatePerUser), RatePerSender: auth.Rate(l.RatePerSender),
 		RecipientRatePerClient: auth.Rate(l.RecipientRatePerClient), RecipientRatePerUser: auth.Rate(l.RecipientRatePerUser),
@@ -81,7 +82,7 @@ func (l *limits) check(r *report, path string, least int64) {
 	}{
 		{"message_size", int64(l.MessageSize)}, {"recipients", int64(l.Recipients)}, {"hops", int64(l.Hops)},
 		{"connections", int64(l.Connections)}, {"connections_per_client", int64(l.ConnectionsPerClient)},
-		{"errors", int64(l.Errors)}, {"idle", int64(l.Idle)}, {"data_rate", int64(l.DataRate)}, {"data_total", int64(l.DataTotal)},
+		{"errors", int64(l.Errors)}, {"commands", int64(l.Commands)}, {"idle", int64(l.Idle)}, {"data_rate", int64(l.DataRate)}, {"data_total", int64(l.DataTotal)},
 	} {
 		if n.value < least {
 			r.fault(path+"."+n.key, "must be more than 0")

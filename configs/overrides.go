@@ -26,6 +26,8 @@ type Overrides struct {
 
 	// SystemHostname is our name where neither the file nor Hostname gives one.
 	SystemHostname string
+	// KeysToCome takes DKIM keys for there that are not made yet, for the commands that make them.
+	KeysToCome bool
 	// LookupEnv reads the environment, for ${env:...} and $STATE_DIRECTORY. Default os.LookupEnv.
 	LookupEnv func(string) (string, bool)
 }

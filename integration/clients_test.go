@@ -33,7 +33,7 @@ listen:
   - {name: auth, address: "127.0.0.1:0", auth: required, tls: {cert: cert.pem, key: key.pem}}
 users: {file: users}
 rules:
-  - {name: in-clear, at: mail, when: 'listener != "plain" && listener != "local" && !tls', reject: "554 5.7.0 in clear"}
+  - {name: in-clear, at: mail, when: 'listener != "plain" && listener != "local" && tls.version == ""', reject: "554 5.7.0 in clear"}
 routes:
   - {name: next, hosts: [%[2]q]}
 retry: {first: 1s, max: 5s}

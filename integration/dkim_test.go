@@ -195,6 +195,10 @@ func TestDKIMNotice(t *testing.T) {
 	g := newGateway(t)
 	ctx := within(t, time.Minute)
 	g.run(t, ctx, "dkim", "keygen", "relay.test", "--type", "ed25519", "--activate")
+	if out, err := g.Command(ctx, "check"); err == nil || !strings.Contains(err.Error(), "postrider dkim keygen example.com --config") {
+		t.Errorf("a key that a rule names is not there: %s, %v", out, err)
+	}
+	g.run(t, ctx, "dkim", "keygen", "example.com", "--type", "ed25519")
 	start(t, ctx, g.Relay)
 	if err := send(g.Addr(), "ann@data.test", "nobody@bdat.test"); err != nil {
 		t.Fatal(err)

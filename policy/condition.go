@@ -99,6 +99,7 @@ func (p *Policy) compile(text string, at stage, kind expr.Option) (*program, err
 	i := &inspector{policy: p, at: at}
 	options := append(p.functions(), expr.Env(environment{}), kind, expr.WarnOnAny(), expr.Patch(i))
 	code, err := expr.Compile(text, options...)
+	i.operand(i.last)
 	if i.fault != nil {
 		err = i.fault.Bind(file.NewSource(text))
 	}
@@ -128,11 +129,14 @@ type inspector struct {
 	at     stage
 	names  names
 	meters []*meter
-	fault  *file.Error
+	// last is the node that was seen last, in the end the whole expression.
+	last ast.Node
+	fault *file.Error
 }
 
 // Visit sees every node of the expression once.
 func (i *inspector) Visit(node *ast.Node) {
+	i.last = *node
 	switch n := (*node).(type) {
 	case *ast.IdentifierNode:
 		i.name(n, n.Value)
@@ -142,6 +146,11 @@ func (i *inspector) Visit(node *ast.Node) {
 		if isName && isField {
 			i.name(base, base.Value+"."+field.Value)
 		}
+	case *ast.UnaryNode:
+		i.operand(n.Node)
+	case *ast.BinaryNode:
+		i.operand(n.Left)
+		i.operand(n.Right)
 	case *ast.CallNode:
 		i.call(n)
 	}
@@ -171,6 +180,26 @@ func (i *inspector) name(n ast.Node, name string) {
 		i.fail(n, err)
 	}
 	i.names |= namesOf(name)
+}
+
+// operand refuses a name that has fields and is no value itself, such as tls: nothing equals it.
+func (i *inspector) operand(n ast.Node) {
+	name, ok := n.(*ast.IdentifierNode)
+	if !ok {
+		return
+	}
+	fields := fieldsOf(name.Value)
+	if len(fields) == 0 {
+		return
+	}
+	for k, field := range fields {
+		fields[k] = name.Value + "." + field
+	}
+	how := ""
+	if name.Value == "tls" {
+		how = `; without TLS it is tls.version == ""`
+	}
+	i.fail(n, fmt.Errorf("%s is not one value: write %s%s", name.Value, strings.Join(fields, " or "), how))
 }
 
 // networks turns cidr(ip, "a", "b") into cidr(ip, [a b]).

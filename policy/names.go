@@ -1,6 +1,9 @@
 package policy
 
-import "strings"
+import (
+	"reflect"
+	"strings"
+)
 
 // names is a set of what a condition names, as far as it is filled in together.
 type names uint16
@@ -53,4 +56,17 @@ func namesOf(name string) names {
 		return nameQueue
 	}
 	return 0
+}
+
+// fieldsOf gives the fields of a name that has some, such as tls.
+func fieldsOf(name string) (fields []string) {
+	for f := range reflect.TypeFor[environment]().Fields() {
+		if f.Tag.Get("expr") != name || f.Type.Kind() != reflect.Struct {
+			continue
+		}
+		for part := range f.Type.Fields() {
+			fields = append(fields, part.Tag.Get("expr"))
+		}
+	}
+	return fields
 }

@@ -54,6 +54,8 @@ func (f *dkimFlags) load() (*configs.Config, error) {
 		// Looking at keys needs no name, which running does.
 		f.config.overrides.Hostname = "relay.invalid"
 	}
+	// A rule may name the key that the command is about to make.
+	f.config.overrides.KeysToCome = true
 	return f.config.load()
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +15,8 @@ import (
 func TestWatchdog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		told, stuck := 0, false
+		told := 0
+		var stuck atomic.Bool
 		w := watchdog{within: 40 * time.Second, log: zerolog.Nop(),
 			tell: func(state string) {
 				if state != "WATCHDOG=1" {
@@ -23,7 +25,7 @@ func TestWatchdog(t *testing.T) {
 				told++
 			},
 			alive: func(ctx context.Context) error {
-				if !stuck {
+				if !stuck.Load() {
 					return nil
 				}
 				<-ctx.Done()
@@ -38,8 +40,9 @@ func TestWatchdog(t *testing.T) {
 		if told != 4 {
 			t.Errorf("told %d times in 35 s, want 4", told)
 		}
-		stuck = true
+		stuck.Store(true)
 		time.Sleep(85 * time.Second)
+		synctest.Wait()
 		if told != 4 {
 			t.Errorf("told %d times, of them %d by a relay that is stuck", told, told-4)
 		}
