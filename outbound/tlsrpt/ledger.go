@@ -23,6 +23,9 @@ type Ledger struct {
 	dirty map[string]bool
 	// fault is what went wrong since the last Flush, which tells of it.
 	fault error
+
+	// flushing lets one Flush at a time write; it is taken before mu.
+	flushing sync.Mutex
 }
 
 // errUnreadable says that a day's file made no sense and was set aside.
@@ -55,25 +58,59 @@ func (l *Ledger) Record(s Session) {
 	l.dirty[today] = true
 }
 
-// Flush writes what has changed and forgets the days that are over.
+// Flush writes what has changed and forgets the days that are over. Sessions are recorded meanwhile.
 func (l *Ledger) Flush() error {
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
+	changed, err := l.changes()
+	errs := []error{err}
+	for name, text := range changed {
+		if err := l.put(name, text); err != nil {
+			errs = append(errs, err)
+			l.changed(name)
+		}
+	}
+	l.forget()
+	return errors.Join(errs...)
+}
+
+// changes gives the files of the days that have changed since it was last asked, and what went
+// wrong since then.
+func (l *Ledger) changes() (map[string][]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	errs := []error{l.fault}
+	changed := make(map[string][]byte)
+	err := l.fault
 	l.fault = nil
-	for name, day := range l.days {
-		if l.dirty[name] {
-			if err := l.write(name, day); err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			delete(l.dirty, name)
+	for name := range l.dirty {
+		text, fault := json.Marshal(l.days[name])
+		if fault != nil {
+			err = errors.Join(err, fault)
+			continue
 		}
-		if name != l.today() {
+		changed[name] = text
+	}
+	clear(l.dirty)
+	return changed, err
+}
+
+// changed has a day written with the next Flush.
+func (l *Ledger) changed(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dirty[name] = true
+}
+
+// forget lets go of the days that are over and on disk.
+func (l *Ledger) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	today := l.today()
+	for name := range l.days {
+		if name != today && !l.dirty[name] {
 			delete(l.days, name)
 		}
 	}
-	return errors.Join(errs...)
 }
 
 // closed lists the days that are over and have a file, the oldest first.
@@ -121,6 +158,10 @@ func (l *Ledger) write(name string, day *Day) error {
 	if err != nil {
 		return err
 	}
+	return l.put(name, text)
+}
+
+func (l *Ledger) put(name string, text []byte) error {
 	next := l.file(name) + ".new"
 	f, err := os.OpenFile(next, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {

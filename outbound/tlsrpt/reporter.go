@@ -142,6 +142,9 @@ func (r *Reporter) sendDay(ctx context.Context, name string) error {
 	}
 	var faults []error
 	for _, domain := range slices.Sorted(maps.Keys(day.Domains)) {
+		if ctx.Err() != nil {
+			break // the rest stays for the next run
+		}
 		counts := day.Domains[domain]
 		sent := len(counts.Sent)
 		err := r.sendReport(ctx, domain, start, counts)
@@ -153,11 +156,8 @@ func (r *Reporter) sendDay(ctx context.Context, name string) error {
 		if len(counts.Sent) > sent {
 			faults = append(faults, r.o.Ledger.write(name, day))
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
 	}
-	late := r.o.Now().After(start.Add(24*time.Hour + spread + patience))
+	late := ctx.Err() == nil && r.o.Now().After(start.Add(24*time.Hour+spread+patience))
 	if len(day.Domains) == 0 || late {
 		return errors.Join(append(faults, r.o.Ledger.remove(name))...)
 	}

@@ -32,6 +32,8 @@ type house struct {
 	handler http.HandlerFunc
 	posted  []posted
 	faults  []relay.Fault
+	// onPost, where set, comes when a report has been queued.
+	onPost func()
 }
 
 type posted struct {
@@ -72,6 +74,9 @@ func (h *house) run(t *testing.T, d time.Duration) {
 		Post: func(_ context.Context, e relay.Envelope, content io.Reader) error {
 			text, err := io.ReadAll(content)
 			h.posted = append(h.posted, posted{e, string(text)})
+			if h.onPost != nil {
+				h.onPost()
+			}
 			return err
 		},
 		HTTP: &http.Client{Transport: h}, Now: time.Now,
@@ -257,6 +262,30 @@ func TestReportGivenUp(t *testing.T) {
 		h.run(t, 48*time.Hour)
 		if len(h.posted) != 1 || h.files(t) != "" {
 			t.Errorf("at the end %d by mail, %s left", len(h.posted), h.files(t))
+		}
+	})
+}
+
+// A stop while reports are sent neither repeats what was sent nor loses what was not.
+func TestStopBetweenReports(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, dir)
+		for _, domain := range []string{"a.test", "b.test", "c.test"} {
+			h.txts["_smtp._tls."+domain] = []string{"v=TLSRPTv1; rua=mailto:tls@" + domain}
+			h.record(session(domain, ""))
+		}
+		h.onPost = func() { time.Sleep(5 * time.Hour) } // the run ends meanwhile
+		h.run(t, 27*time.Hour)
+		h.run(t, time.Hour)
+		h.run(t, time.Hour)
+		var to []string
+		for _, p := range h.posted {
+			to = append(to, p.envelope.Recipients[0].Address.Domain)
+		}
+		if got := strings.Join(to, " "); got != "a.test b.test c.test" || h.files(t) != "" {
+			t.Errorf("sent to %s, %s left", got, h.files(t))
 		}
 	})
 }
