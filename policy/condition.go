@@ -130,7 +130,7 @@ type inspector struct {
 	names  names
 	meters []*meter
 	// last is the node that was seen last, in the end the whole expression.
-	last ast.Node
+	last  ast.Node
 	fault *file.Error
 }
 
