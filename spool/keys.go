@@ -208,8 +208,11 @@ func cutText(key []byte) (text string, rest []byte, err error) {
 		if i < 0 || i+1 == len(key) {
 			return "", nil, errKey
 		}
-		b = append(b, key[:i]...)
 		mark := key[i+1]
+		if mark == escapedEnd && b == nil {
+			return string(key[:i]), key[i+2:], nil
+		}
+		b = append(b, key[:i]...)
 		key = key[i+2:]
 		switch mark {
 		case escapedEnd:

@@ -93,25 +93,39 @@ func (c *census) begin(p relay.Place) {
 
 func (c *census) add(p relay.Place) {
 	arrived := p.Message.Time()
-	age, _ := slices.BinarySearch(c.minutes, int(c.now.Sub(arrived)/time.Minute))
-	for _, sum := range []struct {
-		deliveries, held *int
-		oldest           *time.Time
-		ages             []int
-	}{
-		{&c.stats.Deliveries, &c.stats.Held, &c.stats.Oldest, c.stats.Ages},
-		{&c.row.Deliveries, &c.row.Held, &c.row.Oldest, c.row.Ages},
-	} {
-		*sum.deliveries++
-		*sum.held += number(p.Held)
-		sum.ages[age]++
-		if sum.oldest.IsZero() || arrived.Before(*sum.oldest) {
-			*sum.oldest = arrived
-		}
-	}
-	if !p.Held && !p.Due.After(c.now) {
+	age := c.ageOf(arrived)
+	c.stats.Ages[age]++
+	c.stats.Deliveries++
+	c.stats.Oldest = earlier(c.stats.Oldest, arrived)
+	c.row.Ages[age]++
+	c.row.Deliveries++
+	c.row.Oldest = earlier(c.row.Oldest, arrived)
+	switch {
+	case p.Held:
+		c.stats.Held++
+		c.row.Held++
+	case !p.Due.After(c.now):
 		c.row.Due++
 	}
+}
+
+// ageOf is which of the ages that of a message is.
+func (c *census) ageOf(arrived time.Time) int {
+	minutes := int(c.now.Sub(arrived) / time.Minute)
+	for i, bound := range c.minutes {
+		if minutes <= bound {
+			return i
+		}
+	}
+	return len(c.minutes)
+}
+
+// earlier is the earlier of two times, of which the first may be none yet.
+func earlier(t, u time.Time) time.Time {
+	if t.IsZero() || u.Before(t) {
+		return u
+	}
+	return t
 }
 
 // trim keeps the rows with most deliveries.
