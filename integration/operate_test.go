@@ -53,6 +53,8 @@ func TestOperateQueue(t *testing.T) {
 	ask(t, ctx, relay, "9 deliveries, ", "dest", "show", "next")
 	ask(t, ctx, relay, "next is paused", append([]string{"dest", "pause", "next"}, why...)...)
 	ask(t, ctx, relay, "paused by anna: a test", "queue", "list", "--sender", "desk@*")
+	ask(t, ctx, relay, "by anna: a test", "dest", "limits", "next")
+	ask(t, ctx, relay, `"binding":"pause"`, "dest", "limits", "next", "--json")
 
 	sink := newSink(t, ctx, dead)
 	ask(t, ctx, relay, "next is resumed", "dest", "resume", "next")

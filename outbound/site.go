@@ -70,8 +70,12 @@ func (s *hostSet) site(now, expires time.Time) *relay.Site {
 	if expires.After(latest) {
 		expires = latest
 	}
+	from := ""
+	if s.route.Source.IsValid() {
+		from = s.route.Source.String()
+	}
 	return &relay.Site{
-		Key: key, Expires: expires, Connections: s.route.Connections,
+		Key: key, Source: from, Expires: expires, Connections: s.route.Connections,
 		Rates: s.route.Rates, Names: names, Smart: !s.route.MX, Hosts: s,
 	}
 }

@@ -1,6 +1,9 @@
 package relay
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // bucket keeps a Rate. It is a token bucket in the form of the generic cell rate algorithm: its
 // whole state is one time. Its methods are functions of the time that they are given.
@@ -25,6 +28,12 @@ func (b *bucket) after(n int64) time.Duration { return time.Duration(float64(n) 
 
 // ready is when the next may be taken; it may lie in the past.
 func (b *bucket) ready() time.Time { return b.full.Add(-b.after(b.burst() - 1)) }
+
+// left is how many may be taken at once.
+func (b *bucket) left(now time.Time) int64 {
+	owed := math.Ceil(float64(max(b.full.Sub(now), 0)) / b.interval())
+	return max(b.burst()-int64(owed), 0)
+}
 
 // take pays for n, which may be more than there are: then those to come wait the longer.
 func (b *bucket) take(n int64, now time.Time) { b.full = later(b.full, now).Add(b.after(n)) }

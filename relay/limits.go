@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -111,6 +112,28 @@ func (l *limiter) ofDestination(to Destination) (ms meters, connections int) {
 		}
 	}
 	return ms, 0
+}
+
+// idle gives the meters that a destination would have, without holding on to them: what was spent at
+// those that are not in use counts as an earlier process left it.
+func (l *limiter) idle(to Destination) meters {
+	rates := map[string][]Rate{"route " + to.Route: l.o.Routes[to.Route]}
+	for _, d := range l.o.Destinations {
+		if matches(d.Domain, to.Domain) {
+			rates["destination "+to.String()] = d.Rates
+			break
+		}
+	}
+	var ms meters
+	for _, name := range slices.Sorted(maps.Keys(rates)) {
+		m := l.meters[name]
+		if m == nil {
+			m = newMeter(name, rates[name])
+			m.resume(l.resumed[name], l.now())
+		}
+		ms = append(ms, m)
+	}
+	return ms
 }
 
 // ofSite gives the meters of a site, and its provider's.

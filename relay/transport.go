@@ -40,6 +40,8 @@ type Site struct {
 	// Moved, where it is set, says that Resolve has another site for the destination now, as when
 	// this one fails and there is a way around it. It answers from memory and may be called often.
 	Moved func() bool
+	// Source is the address that connections come from, where one is configured.
+	Source string
 	// Smart says that the hosts are configured smart hosts: their recovery is looked for
 	// within seconds rather than minutes.
 	Smart bool

@@ -23,7 +23,7 @@ func newDestCommand() *cobra.Command {
 A destination is a route and, where the route delivers by MX, a domain:
 "smarthost" or "internet/example.com", as in the queue's list.`,
 	}
-	dest.AddCommand(newDestListCommand(), newDestShowCommand(), newDestPausesCommand())
+	dest.AddCommand(newDestListCommand(), newDestShowCommand(), newDestLimitsCommand(), newDestPausesCommand())
 	for _, d := range destChanges() {
 		dest.AddCommand(newDestChangeCommand(d))
 	}
@@ -173,26 +173,28 @@ func connectionLine(c admin.Connection) string {
 	return text
 }
 
-// printPace says how fast mail can go, and the limits with what binds marked.
+// printPace says how fast mail can go, and which limits bind. dest limits has the rest.
 func printPace(row func(name, format string, values ...any), p admin.Pace) {
 	if p.Reach > 0 {
-		row("reach", "%.3g messages/s", p.Reach)
+		row("reach", "%s", perTime(p.Reach))
 	}
+	rest := 0
 	for _, l := range p.Limits {
-		text := l.Name
-		if l.Rate > 0 {
-			text += fmt.Sprintf(", %.3g messages/s", l.Rate)
+		if !l.Binds {
+			rest++
+			continue
 		}
+		text := l.Name
 		if l.Reason != "" {
 			text += ", " + l.Reason
 		}
 		if !l.Until.IsZero() {
 			text += ", for " + until(l.Until)
 		}
-		if l.Binds {
-			text += " (binds)"
-		}
-		row("limit", "%s", text)
+		row("limit", "%s (binds)", text)
+	}
+	if rest > 0 {
+		row("limits", "%d that do not bind now: see dest limits", rest)
 	}
 }
 

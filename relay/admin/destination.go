@@ -41,31 +41,6 @@ func (s *Server) open(to relay.Destination) (all []Connection) {
 	return all
 }
 
-// Pace shows how fast mail can go to a destination, and why not faster.
-type Pace struct {
-	Binding string  `json:"binding,omitempty"`
-	Reach   float64 `json:"reach,omitempty"`
-	Limits  []Limit `json:"limits,omitempty"`
-}
-
-// Limit is one limit on the way to a destination.
-type Limit struct {
-	Name   string    `json:"name"`
-	Rate   float64   `json:"rate,omitempty"`
-	Until  time.Time `json:"until,omitzero"`
-	Binds  bool      `json:"binds"`
-	Reason string    `json:"reason,omitempty"`
-}
-
-func (s *Server) pace(to relay.Destination) Pace {
-	p, _ := s.o.Scheduler.PaceOf(to)
-	v := Pace{Binding: p.Binding, Reach: p.Reach}
-	for _, l := range p.Limits {
-		v.Limits = append(v.Limits, Limit(l))
-	}
-	return v
-}
-
 func (s *Server) destinations(w http.ResponseWriter, _ *http.Request) {
 	bins := []Bin{}
 	for _, b := range s.o.Scheduler.Status() {

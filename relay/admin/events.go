@@ -17,6 +17,8 @@ type Events struct {
 
 	// pass is given every event, where it is set.
 	pass func(*Event)
+	// complaints are kept whether somebody watches or not.
+	complaints *complaints
 
 	watched atomic.Int32
 	mu      sync.Mutex
@@ -27,7 +29,7 @@ var _ relay.Observer = (*Events)(nil)
 
 // NewEvents returns an Events without readers.
 func NewEvents(now func() time.Time) *Events {
-	return &Events{now: now, readers: make(map[*reader]struct{})}
+	return &Events{now: now, complaints: newComplaints(now), readers: make(map[*reader]struct{})}
 }
 
 // Pass has every event given to a function, which must not block. It is set once, before
@@ -135,6 +137,7 @@ func (s *Events) Refused(e relay.Refused) {
 
 // Attempted publishes the fact for each recipient.
 func (s *Events) Attempted(e relay.Attempted) {
+	s.complaints.take(&e)
 	if s.watched.Load() > 0 {
 		s.publish(attemptedEvents(&e)...)
 	}

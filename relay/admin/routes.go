@@ -40,6 +40,7 @@ func (s *Server) table() []route {
 		{"POST /v1/spool/checkpoint", toOwner, looking(s.checkpoint)},
 		{"GET /v1/destinations", toReaders, looking(s.destinations)},
 		{"GET /v1/destinations/{name}", toReaders, looking(s.destination)},
+		{"GET /v1/destinations/{name}/limits", toReaders, looking(s.limits)},
 		{"POST /v1/destinations/{name}/pause", toOperators, s.change(s.pause)},
 		{"POST /v1/destinations/{name}/resume", toOperators, s.change(s.resume)},
 		{"POST /v1/destinations/{name}/retry", toOperators, s.change(s.retry)},

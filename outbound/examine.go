@@ -1,0 +1,35 @@
+package outbound
+
+import (
+	"net/netip"
+	"time"
+
+	"postrider/relay"
+)
+
+// Examine implements relay.Examiner: all addresses of the site's hosts, those that are preferred first.
+func (t *Transport) Examine(site *relay.Site) (all []relay.AddressHealth) {
+	set, ok := site.Hosts.(*hostSet)
+	if !ok {
+		return nil
+	}
+	for _, h := range set.hosts {
+		for _, addr := range h.addrs {
+			to := netip.AddrPortFrom(addr, h.port)
+			s := t.health.of(to)
+			all = append(all, relay.AddressHealth{Host: h.name, Addr: to.String(), Failures: s.failures, Until: s.until})
+		}
+	}
+	return all
+}
+
+// of is how the address fares. Until is zero when it is not left for last.
+func (h *health) of(addr netip.AddrPort) sickness {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.sick[addr]
+	if !s.until.After(h.now()) {
+		s.until = time.Time{}
+	}
+	return s
+}
