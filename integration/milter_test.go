@@ -58,20 +58,26 @@ func opendkim(t *testing.T, canonical string) (address, published string) {
 	}
 	t.Cleanup(p.Kill)
 	address = fmt.Sprintf("127.0.0.1:%d", port)
-	for range 100 {
-		conn, err := net.Dial("tcp", address)
+	awaitListening(t, p, "tcp", address)
+	return address, published
+}
+
+// awaitListening returns when a process takes connections.
+func awaitListening(t *testing.T, p *integration.Process, network, address string) {
+	t.Helper()
+	for range 400 {
+		conn, err := net.Dial(network, address)
 		if err == nil {
 			conn.Close()
-			return address, published
+			return
 		}
 		select {
 		case <-p.Done():
-			t.Fatalf("opendkim ended: %q", p.Lines())
+			t.Fatalf("it ended: %q", p.Lines())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	t.Fatalf("opendkim does not answer: %q", p.Lines())
-	return "", ""
+	t.Fatalf("it does not answer: %q", p.Lines())
 }
 
 // OpenDKIM signs as a milter: the body that it was shown is, byte for byte, the one that goes out, and

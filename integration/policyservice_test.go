@@ -2,7 +2,6 @@ package integration_test
 
 import (
 	"fmt"
-	"net"
 	"os/exec"
 	"os/user"
 	"path/filepath"
@@ -34,20 +33,8 @@ func postgrey(t *testing.T, delay string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Kill)
-	for range 200 {
-		conn, err := net.Dial("unix", socket)
-		if err == nil {
-			conn.Close()
-			return "unix:" + socket
-		}
-		select {
-		case <-p.Done():
-			t.Fatalf("postgrey ended: %q", p.Lines())
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	t.Fatalf("postgrey does not answer: %q", p.Lines())
-	return ""
+	awaitListening(t, p, "unix", socket)
+	return "unix:" + socket
 }
 
 // postgrey, as it comes with Debian, has a recipient wait and lets it pass when its time has come, with
