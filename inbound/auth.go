@@ -38,14 +38,14 @@ func (s *session) mayAuth() bool {
 	return s.listener.AuthInsecure != AuthNever && near && (!client.IsValid() || client.IsLoopback())
 }
 
-// auth is AUTH (RFC 4954 section 4).
+// auth is AUTH (RFC 4954 section 4). Who is known by a certificate may become another by a password.
 func (s *session) auth(argument string) *smtp.SMTPError {
 	switch {
-	case !s.listener.authenticates():
+	case !s.listener.authenticates(), !s.listener.offers("AUTH"):
 		return &replyNoAuth
 	case !s.greeted || !s.esmtp:
 		return &replyNoGreeting
-	case s.origin.User != "":
+	case s.origin.User != "" && !s.certified:
 		return &replyAgain
 	case s.begun:
 		return &replyInMail
@@ -96,9 +96,17 @@ func (s *session) negotiate(exchange sasl.Server, response []byte) *smtp.SMTPErr
 	}
 }
 
+// disown forgets whom a certificate named: who says to be another, with a wrong password, is nobody.
+func (s *session) disown() {
+	if s.certified {
+		s.origin.User, s.identity, s.certified = "", nil, false
+		s.setProtocol()
+	}
+}
+
 // welcome makes the user the session's.
 func (s *session) welcome(identity *auth.Identity) error {
-	s.identity, s.origin.User = identity, identity.User
+	s.identity, s.origin.User, s.certified = identity, identity.User, false
 	s.setProtocol()
 	if reply := s.server.roster.move(s); reply != nil {
 		return s.refuse("auth", reply)

@@ -13,6 +13,7 @@ func (s *session) obey(line, verb, argument string) *smtp.SMTPError {
 	}
 	switch verb {
 	case "EHLO", "HELO":
+		s.idle++
 		return s.hello(verb, argument)
 	case "MAIL":
 		return s.mailFrom(argument)
@@ -23,19 +24,22 @@ func (s *session) obey(line, verb, argument string) *smtp.SMTPError {
 	case "BDAT":
 		return s.chunk(argument)
 	case "RSET":
+		s.idle++
 		s.reset()
 		return &replyOk
 	case "NOOP":
+		s.idle++
 		return &replyOk
 	case "QUIT":
 		return s.lastly(&replyBye)
 	case "AUTH":
-		return s.authenticate(argument)
+		return s.auth(argument)
 	case "XCLIENT":
 		return s.xclient(argument)
 	case "STARTTLS":
 		return s.upgrade(argument)
 	case "VRFY":
+		s.idle++
 		return &replyVerify
 	case "EXPN", "HELP":
 		return &replyNotHere
@@ -46,9 +50,14 @@ func (s *session) obey(line, verb, argument string) *smtp.SMTPError {
 	return &replyUnknown
 }
 
+// isText says whether a line is UTF-8 without control characters, those beyond ASCII included:
+// terminals obey them too (RFC 5198 section 2).
 func isText(line string) bool {
 	for i := range len(line) {
-		if c := line[i]; c < ' ' && c != '\t' || c == 0x7f {
+		switch c := line[i]; {
+		case c < ' ' && c != '\t' || c == 0x7f:
+			return false
+		case c == 0xc2 && i+1 < len(line) && line[i+1] < 0xa0: // U+0080 to U+009F
 			return false
 		}
 	}
@@ -58,18 +67,6 @@ func isText(line string) bool {
 // waits says whether the client waits for the reply to this command, as it must where the
 // command may not stand inside a pipelined group (RFC 2920 section 3.1).
 func (s *session) waits() bool { return s.in.Buffered() == 0 }
-
-// authenticate is AUTH, where it is offered. Who wants to be known by a password is no longer known
-// by a certificate.
-func (s *session) authenticate(argument string) *smtp.SMTPError {
-	if !s.listener.offers("AUTH") {
-		return &replyNoAuth
-	}
-	if s.certified && !s.begun {
-		s.origin.User, s.certified, s.identity = "", false, nil
-	}
-	return s.auth(argument)
-}
 
 // upgrade is STARTTLS (RFC 3207).
 func (s *session) upgrade(argument string) *smtp.SMTPError {

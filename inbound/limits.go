@@ -27,6 +27,9 @@ type Limits struct {
 	MessagesPerConnection int
 	// Errors is how many refused commands end a session. 20 by default.
 	Errors int
+	// Commands is how many commands that bring no message nearer (EHLO, NOOP, RSET, VRFY) a
+	// session may give from one message to the next. 100 by default.
+	Commands int
 	// CommandLength is the longest command line with its line end, in bytes. 4096 by default.
 	CommandLength int
 	// Idle is the longest wait for a command, and for the next bytes of a message. 5
@@ -46,7 +49,7 @@ type Limits struct {
 func defaultLimits() Limits {
 	return Limits{
 		MessageSize: 50_000_000, Recipients: 1000, Connections: 1000, ConnectionsPerClient: 200,
-		Errors: 20, CommandLength: 4096, Idle: 5 * time.Minute, DataMinRate: 1000, DataTotal: time.Hour,
+		Errors: 20, Commands: 100, CommandLength: 4096, Idle: 5 * time.Minute, DataMinRate: 1000, DataTotal: time.Hour,
 	}
 }
 
@@ -59,6 +62,7 @@ func (l Limits) or(other Limits) Limits {
 	l.ConnectionsPerUser = cmp.Or(l.ConnectionsPerUser, other.ConnectionsPerUser)
 	l.MessagesPerConnection = cmp.Or(l.MessagesPerConnection, other.MessagesPerConnection)
 	l.Errors = cmp.Or(l.Errors, other.Errors)
+	l.Commands = cmp.Or(l.Commands, other.Commands)
 	l.CommandLength = cmp.Or(l.CommandLength, other.CommandLength)
 	l.Idle = cmp.Or(l.Idle, other.Idle)
 	l.DataMinRate = cmp.Or(l.DataMinRate, other.DataMinRate)
@@ -75,7 +79,7 @@ func (l Limits) or(other Limits) Limits {
 func (l Limits) validate() error {
 	l = l.or(defaultLimits())
 	least := min(l.MessageSize, int64(l.Recipients), int64(l.Connections), int64(l.ConnectionsPerClient),
-		int64(l.ConnectionsPerUser), int64(l.MessagesPerConnection), int64(l.Errors), int64(l.Idle), l.DataMinRate, int64(l.DataTotal))
+		int64(l.ConnectionsPerUser), int64(l.MessagesPerConnection), int64(l.Errors), int64(l.Commands), int64(l.Idle), l.DataMinRate, int64(l.DataTotal))
 	if least < 0 {
 		return errors.New("a limit is negative")
 	}

@@ -64,6 +64,7 @@ func (s *session) rcptTo(argument string) *smtp.SMTPError {
 	if err := s.mail.Rcpt(r.to, &r.RcptOptions); err != nil {
 		s.refused++
 		refused = asError(err)
+		s.deferred = s.deferred || refused.Temporary()
 		if s.accepted > 0 && refused.Code != replyRecipient.Code {
 			s.errors--
 		}
@@ -88,6 +89,8 @@ func (s *session) complete() *smtp.SMTPError {
 		return &replyNoMail
 	case s.accepted > 0:
 		return nil
+	case s.deferred: // who hears of this reply alone must not give up
+		return &replyNoRcptYet
 	case s.refused > 0:
 		return &replyNoValidRcpt
 	}
@@ -122,7 +125,7 @@ func (s *session) receive(c content) *smtp.SMTPError {
 	s.finish(c)
 	reply := asError(err)
 	if reply.Code == 250 {
-		s.errors = 0
+		s.errors, s.idle = 0, 0
 	}
 	return reply
 }
@@ -148,4 +151,4 @@ func (s *session) reset() {
 	s.forget()
 }
 
-func (s *session) forget() { s.begun, s.accepted, s.refused = false, 0, 0 }
+func (s *session) forget() { s.begun, s.accepted, s.refused, s.deferred = false, 0, 0, false }

@@ -1,6 +1,7 @@
 package inbound
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,8 +45,9 @@ func (m *mailCommand) set(key, value string) *smtp.SMTPError {
 	ok := true
 	switch key {
 	case "SIZE":
+		// What is beyond our numbers is too large, and no error of syntax (RFC 1870 section 4).
 		size, err := strconv.ParseUint(value, 10, 63)
-		m.Size, ok = int64(size), err == nil
+		m.Size, ok = int64(size), err == nil || errors.Is(err, strconv.ErrRange) && len(value) <= 20
 	case "BODY":
 		m.Body = smtp.BodyType(strings.ToUpper(value))
 		ok = m.Body == smtp.Body8BitMIME || m.Body == smtp.Body7Bit

@@ -29,7 +29,7 @@ func (s *session) unproxy() bool {
 		client, err = proxied(header)
 	}
 	if err != nil {
-		s.over = true
+		s.over, s.origin.Client = true, s.peer // nobody else is known
 		s.observe("connect", replyProxy.Because(err))
 		return false
 	}

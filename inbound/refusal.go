@@ -15,6 +15,7 @@ var (
 	replyRate          = relay.Reply{Code: 450, Enhanced: relay.EnhancedCode{4, 7, 1}, Text: "Too many messages, try again later"}
 	replyRecipientRate = relay.Reply{Code: 452, Enhanced: relay.EnhancedCode{4, 7, 1}, Text: "Too many recipients, try again later"}
 	replyErrors        = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many errors, closing connection", Reason: relay.ReasonErrors}
+	replyCommands      = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many commands without a message, closing connection", Reason: relay.ReasonCommands}
 	replyIdle          = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 4, 2}, Text: "Timeout, closing connection", Reason: relay.ReasonIdle}
 	replyDraining      = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 3, 2}, Text: "Service shutting down, try again later", Reason: relay.ReasonShutdown}
 	replyAborted       = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 4, 2}, Text: "Message not received to its end", Reason: relay.ReasonAborted}

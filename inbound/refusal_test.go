@@ -20,6 +20,7 @@ var reasons = []struct {
 	script string
 }{
 	{relay.ReasonErrors, func(h *house) { h.options.Limits.Errors = 1 }, "C: FROB\nS: 500 5.5.2 Command not recognized\nS: 421 4.7.0 Too many errors, closing connection\nS: EOF"},
+	{relay.ReasonCommands, func(h *house) { h.options.Limits.Commands = 2 }, "C: NOOP\nS: 250 2.0.0 Ok\nS: 421 4.7.0 Too many commands without a message, closing connection\nS: EOF"},
 	{relay.ReasonCommandLength, nil, "C: NOOP " + strings.Repeat("x", 4096) + "\nS: 500 5.5.2 Command line too long"},
 	{relay.ReasonSize, nil, "C: MAIL FROM:<a@example.com> SIZE=99999999999\nS: 552 5.3.4 Message size exceeds the limit"},
 	{relay.ReasonRecipients, func(h *house) { h.options.Limits.Recipients = 1 }, upToRecipient + "C: RCPT TO:<c@example.org>\nS: 452 4.5.3 Too many recipients, the limit is 1"},

@@ -47,13 +47,14 @@ type session struct {
 	identity *auth.Identity
 	// exchange says that the next line belongs to an AUTH exchange.
 	exchange bool
-	// errors counts commands refused since the last message.
-	errors int
+	// errors counts commands refused since the last message, idle those that bring none nearer.
+	errors, idle int
 
 	// begun, accepted and refused describe the transaction: MAIL was accepted, and so many
-	// recipients were accepted and refused.
+	// recipients were accepted and refused, some of them only for now if deferred.
 	begun             bool
 	accepted, refused int
+	deferred          bool
 
 	// queued is a command that was read but not yet obeyed.
 	queued string
@@ -77,7 +78,8 @@ func newSession(conn net.Conn, d *door) *session {
 
 func clientOf(conn net.Conn) netip.Addr {
 	if a, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		return a.AddrPort().Addr().Unmap()
+		// A zone names an interface of ours and not the client, and no network has one.
+		return a.AddrPort().Addr().Unmap().WithZone("")
 	}
 	return netip.Addr{}
 }
@@ -85,15 +87,26 @@ func clientOf(conn net.Conn) netip.Addr {
 // run is the session from its greeting to its end.
 func (s *session) run() {
 	defer s.close()
-	s.contained("connect", func() *smtp.SMTPError { s.open(); return nil })
+	s.begin()
 	for !s.over {
-		line, ok := s.command()
-		if !ok {
-			return
-		}
-		verb, argument, _ := strings.Cut(line, " ")
-		s.answer(s.contained(verb, func() *smtp.SMTPError { return s.obey(line, strings.ToUpper(verb), strings.TrimSpace(argument)) }))
+		s.turn()
 	}
+}
+
+func (s *session) begin() {
+	defer s.contain()
+	s.open()
+}
+
+// turn takes a command, obeys it and answers.
+func (s *session) turn() {
+	defer s.contain()
+	line, ok := s.command()
+	if !ok {
+		return
+	}
+	verb, argument, _ := strings.Cut(line, " ")
+	s.answer(s.obey(line, strings.ToUpper(verb), strings.TrimSpace(argument)))
 }
 
 // close ends the session. Its place is free before the client can know, and come again.
@@ -105,16 +118,14 @@ func (s *session) close() {
 	s.transcript.End()
 }
 
-// contained runs what is not ours to trust. A panic ends the session after a 451.
-func (s *session) contained(doing string, do func() *smtp.SMTPError) (reply *smtp.SMTPError) {
-	defer func() {
-		if r := recover(); r != nil {
-			err := fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-			s.server.options.Observer.Faulted(relay.Fault{Doing: "session: " + public(doing), Err: err})
-			s.end(&replyLocal)
-		}
-	}()
-	return do()
+// contain is deferred by what is not ours to trust. A panic ends this session, after a 451, and
+// no other.
+func (s *session) contain() {
+	if r := recover(); r != nil {
+		err := fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		s.server.options.Observer.Faulted(relay.Fault{Doing: "serve a session at " + s.listener.Name, Err: err})
+		s.end(&replyLocal)
+	}
 }
 
 // open does what comes before the first command.
@@ -178,7 +189,8 @@ func (s *session) setProtocol() {
 	}
 }
 
-// command reads the next command line. False means that the session has ended.
+// command reads the next command line. False means that there is none: the session has ended, or an
+// exchange of AUTH has with a line that is too long.
 func (s *session) command() (string, bool) {
 	if line := s.queued; line != "" {
 		s.queued = ""
@@ -192,6 +204,9 @@ func (s *session) command() (string, bool) {
 		case s.errors >= s.limits.Errors:
 			s.end(s.refuse("connect", &replyErrors))
 			continue
+		case s.idle >= s.limits.Commands:
+			s.end(s.refuse("connect", &replyCommands))
+			continue
 		case s.isDraining() && s.pace == nil:
 			s.end(edge(&replyDraining))
 			continue
@@ -204,6 +219,9 @@ func (s *session) command() (string, bool) {
 		case errors.Is(err, errLineTooLong):
 			s.transcript.Note("%v", err)
 			s.answer(s.refuse("connect", &replyLongLine))
+			if s.exchange { // to the client, it ended with this reply
+				return "", false
+			}
 		default:
 			s.broken(err)
 		}

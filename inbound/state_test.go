@@ -8,16 +8,18 @@ import (
 	"testing"
 
 	"postrider/inbound"
+	"postrider/relay"
 )
 
 // model predicts the codes of a session: what a correct server remembers, and nothing else.
 type model struct {
 	greeted, esmtp, user, tls, mail bool
 	accepted, refused               int
+	deferred                        bool
 	committed                       int
 }
 
-func (m *model) reset() { m.mail, m.accepted, m.refused = false, 0, 0 }
+func (m *model) reset() { m.mail, m.accepted, m.refused, m.deferred = false, 0, 0, false }
 
 // commands are what the random walks are made of. Each returns what is sent and the codes
 // that must come, in the state that the model has when the server gets to it.
@@ -43,6 +45,13 @@ var commands = []func(m *model) (send string, codes string){
 		}
 		m.refused++
 		return "RCPT TO:<>\r\n", "501"
+	},
+	func(m *model) (string, string) {
+		if !m.mail {
+			return "RCPT TO:<later@example.org>\r\n", "503"
+		}
+		m.refused, m.deferred = m.refused+1, true
+		return "RCPT TO:<later@example.org>\r\n", "450"
 	},
 	func(m *model) (string, string) { return m.content("DATA\r\n", "354") },
 	func(m *model) (string, string) { return m.content("BDAT 12 LAST\r\nSubject: x\r\n", "250") },
@@ -112,6 +121,8 @@ func (m *model) incomplete() string {
 	switch {
 	case !m.mail || m.accepted+m.refused == 0:
 		return "503"
+	case m.accepted == 0 && m.deferred:
+		return "451"
 	case m.accepted == 0:
 		return "554"
 	}
@@ -157,7 +168,10 @@ func (m *model) group(chance *rand.Rand, most int) (send, codes string) {
 // compares every reply with the model's.
 func randomCommands(t *testing.T) {
 	h, config := withTLS(t, inbound.TLSStartTLS)
-	h.options.Limits.Errors = 1 << 20
+	h.options.Limits.Errors, h.options.Limits.Commands = 1<<20, 1<<20
+	h.policy.OnRcpt = func(_ *relay.Origin, _ *relay.Envelope, r relay.Recipient) *relay.Reply {
+		return refusedIf(r.Address.Local == "later", relay.NewReply(450, relay.EnhancedCode{4, 2, 0}, "Not now"))
+	}
 	h.open().run()
 	for seed := range uint64(40) {
 		h.walk(seed, 1+int(seed%2)*7, config)
@@ -198,4 +212,11 @@ func (h *house) walk(seed uint64, most int, config *tls.Config) {
 	if got := len(h.spool.all()) - before; got != m.committed {
 		h.t.Errorf("seed %d: %d messages, want %d", seed, got, m.committed)
 	}
+}
+
+func refusedIf(refused bool, reply *relay.Reply) *relay.Reply {
+	if refused {
+		return reply
+	}
+	return nil
 }

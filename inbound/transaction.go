@@ -196,8 +196,12 @@ func (l *login) Next(response []byte) (challenge []byte, done bool, err error) {
 	return challenge, false, nil
 }
 
-// fail reports who was not let in. A malformed exchange says nothing about anybody.
+// fail reports who was not let in. A malformed exchange says nothing about anybody. A store that
+// fails costs nobody what a certificate has proved.
 func (l *login) fail(reply *relay.Reply) error {
+	if reply.Reason == relay.ReasonCredentials {
+		l.s.disown()
+	}
 	if reply.Reason != relay.ReasonProtocol {
 		relay.Refuse(l.s.server.options.Observer, relay.Refused{Origin: l.s.origin, Stage: "auth", Login: l.exchange.User(), Reply: reply})
 	}

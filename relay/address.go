@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -184,7 +185,20 @@ func isLabel(label string) bool {
 			return false
 		}
 	}
-	return true
+	return !strings.ContainsFunc(label, isHidden)
+}
+
+// isHidden says whether a character, in a label, is not what it seems: one that becomes a full
+// stop or vanishes when the name is looked up (UTS 46), or changes how what is around it is shown. None
+// can stand in a U-label (RFC 5892); the joiners of some scripts can.
+func isHidden(r rune) bool {
+	switch r {
+	case '\u3002', '\uff0e', '\uff61':
+		return true
+	case '\u200c', '\u200d':
+		return false
+	}
+	return r >= utf8.RuneSelf && unicode.In(r, unicode.C, unicode.Z, unicode.Variation_Selector)
 }
 
 func lowerDomain(domain string) string { return strings.ToLower(domain) }

@@ -23,6 +23,8 @@ func TestParseAddress(t *testing.T) {
 		{"a@[192.0.2.1]", "a", "[192.0.2.1]", "a@[192.0.2.1]"},
 		{"a@[IPv6:2001:DB8::1]", "a", "[ipv6:2001:db8::1]", "a@[ipv6:2001:db8::1]"},
 		{"ä@exämple.de", "ä", "exämple.de", "ä@exämple.de"},
+		{"a@नाम\u200dx.example", "a", "नाम\u200dx.example", "a@नाम\u200dx.example"},
+		{"a@i❤.example", "a", "i❤.example", "a@i❤.example"},
 		{"a..b.@example.com", "a..b.", "example.com", "a..b.@example.com"},
 		{"a@under_score.example", "a", "under_score.example", "a@under_score.example"},
 	} {
@@ -39,7 +41,7 @@ func TestParseAddressRefuses(t *testing.T) {
 		"root", "a@", "@example.com", "a@b@c.example", "a b@example.com", "a@exa mple.com", "a@-x.example", "a@x-.example",
 		"a@.example", "a@example.", "a@example..com", `"a@example.com`, `"a"b@example.com`, `"a\`, "a@[192.0.2.1", "a@[300.1.1.1]",
 		"a@[::1]", "a@[IPv6:fe80::1%eth0]", "a\r\n@example.com", "a@example.com\r\nRCPT", "a@exam\x00ple.com", "<a@example.com>",
-		"a@" + strings.Repeat("x", 64) + ".example", strings.Repeat("x", 250) + "@example.com", "\xff@example.com", `"a` + "\x01" + `"@example.com`,
+		"a@" + strings.Repeat("x", 64) + ".example", strings.Repeat("x", 250) + "@example.com", "a@exam\u3002ple", "a@ex\u00adample.com", "a@\u202eexample.com", "a@exam\ufe0fple.com", "a@exam\u0085ple.com", "\xff@example.com", `"a` + "\x01" + `"@example.com`,
 	} {
 		if got, err := relay.ParseAddress(in); !errors.Is(err, relay.ErrAddress) {
 			t.Errorf("ParseAddress(%q) = %v, %v; want ErrAddress", in, got, err)

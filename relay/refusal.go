@@ -24,9 +24,10 @@ const (
 	ReasonRecipients Reason = "recipients"
 	// ReasonSize is the limit of a message's size, its header section's included.
 	ReasonSize Reason = "size"
-	// ReasonErrors is the limit of refused commands in a session, ReasonCommandLength that
-	// of a command line.
+	// ReasonErrors is the limit of refused commands in a session, ReasonCommands that of commands
+	// without a message, ReasonCommandLength that of a command line.
 	ReasonErrors        Reason = "errors"
+	ReasonCommands      Reason = "commands"
 	ReasonCommandLength Reason = "command_length"
 	// ReasonIdle is a client that sends nothing, or a message too slowly.
 	ReasonIdle Reason = "idle"
@@ -67,7 +68,7 @@ func Reasons() []Reason {
 	return []Reason{
 		ReasonConnections, ReasonConnectionsPerClient, ReasonConnectionsPerUser, ReasonMessagesPerConnection,
 		ReasonRatePerClient, ReasonRatePerUser, ReasonRatePerSender, ReasonRate, ReasonRecipients, ReasonSize,
-		ReasonErrors, ReasonCommandLength, ReasonIdle, ReasonAuthFailures, ReasonCredentials, ReasonAuth,
+		ReasonErrors, ReasonCommands, ReasonCommandLength, ReasonIdle, ReasonAuthFailures, ReasonCredentials, ReasonAuth,
 		ReasonSender, ReasonTLS, ReasonAccess, ReasonRoute, ReasonSuppressed, ReasonPolicy, ReasonHops, ReasonContent, ReasonAborted,
 		ReasonProtocol, ReasonStorage, ReasonLocal, ReasonShutdown,
 	}
