@@ -30,7 +30,7 @@ func (f *file) check(r *report) {
 	}
 	f.Admin.check(r)
 	oneOf(r, "log.level", f.Log.Level, "debug", "info", "warn", "error")
-	oneOf(r, "log.format", f.Log.Format, "json", "text")
+	oneOf(r, "log.format", f.Log.Format, "auto", "json", "text")
 }
 
 func oneOf(r *report, path, value string, words ...string) {

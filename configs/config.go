@@ -80,7 +80,7 @@ type Admin struct {
 type Log struct {
 	// Level is debug, info, warn or error.
 	Level string
-	// Format is json or text.
+	// Format is json or text, or auto, which is text at a terminal and json elsewhere.
 	Format string
 }
 

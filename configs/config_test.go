@@ -124,7 +124,7 @@ func TestDefault(t *testing.T) {
 		"data":      {c.Data, "/state"},
 		"spool":     {fmt.Sprint(c.Spool.Dir, c.Spool.MinFree), fmt.Sprint("/state/spool", spool.DefaultMinFree)},
 		"socket":    {c.Admin.Socket, "/state/admin.sock"},
-		"log":       {c.Log, configs.Log{Level: "info", Format: "json"}},
+		"log":       {c.Log, configs.Log{Level: "info", Format: "auto"}},
 		"listeners": {fmt.Sprint(c.Inbound.Listeners), fmt.Sprint([]inbound.Listener{{Name: "local", Address: "127.0.0.1:2525"}})},
 		"allow":     {fmt.Sprint(c.Policy.Relay), "map[local:[127.0.0.0/8 ::1/128]]"},
 		"routes":    {fmt.Sprint(c.Policy.Routes), fmt.Sprint([]policy.Route{{Name: "internet", MX: true, TLSOptional: true}})},

@@ -112,6 +112,6 @@ func defaults() *file {
 		History:     defaultHistory(),
 		Events:      defaultEvents(),
 		Suppression: defaultSuppression(),
-		Log:         logging{Level: "info", Format: "json"},
+		Log:         logging{Level: "info", Format: "auto"},
 	}
 }

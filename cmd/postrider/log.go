@@ -1,8 +1,6 @@
 package main
 
 import (
-	"time"
-
 	"github.com/rs/zerolog"
 
 	"postrider/relay"
@@ -134,13 +132,4 @@ func reply(line *zerolog.Event, r relay.Reply) {
 	if r.Err != nil {
 		line.AnErr("cause", r.Err)
 	}
-}
-
-// newLogger makes the logger for a level and a format, json or text.
-func newLogger(w *logWriter, level zerolog.Level, format string) zerolog.Logger {
-	if format == "text" {
-		console := zerolog.ConsoleWriter{Out: w, TimeFormat: time.RFC3339, NoColor: !isTerminal(w.to)}
-		return zerolog.New(console).Level(level).With().Timestamp().Logger()
-	}
-	return zerolog.New(w).Level(level).With().Timestamp().Logger()
 }

@@ -2,10 +2,11 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"sync"
 	"time"
+
+	"postrider/relay"
 )
 
 // logWriter stands between the log and a writer that may be slow, such as a pipe that nobody
@@ -13,12 +14,14 @@ import (
 // after a moment. When the reader falls behind by more than the buffer, lines are dropped and
 // their number is logged once there is room.
 type logWriter struct {
-	to io.Writer
+	to   io.Writer
+	form logForm
 
-	mu      sync.Mutex
-	buf     bytes.Buffer
-	dropped int
-	closed  bool
+	mu  sync.Mutex
+	buf bytes.Buffer
+	// dropped are the lines that were dropped, told those of them that the log has been told of.
+	dropped, told int64
+	closed        bool
 
 	filled chan struct{}
 	done   chan struct{}
@@ -30,8 +33,8 @@ const (
 )
 
 // newLogWriter starts the goroutine that writes. Close ends it.
-func newLogWriter(to io.Writer) *logWriter {
-	w := &logWriter{to: to, filled: make(chan struct{}, 1), done: make(chan struct{})}
+func newLogWriter(to io.Writer, form logForm) *logWriter {
+	w := &logWriter{to: to, form: form, filled: make(chan struct{}, 1), done: make(chan struct{})}
 	go w.run()
 	return w
 }
@@ -77,11 +80,21 @@ func (w *logWriter) take(empty bytes.Buffer) (full bytes.Buffer, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	full, w.buf = w.buf, empty
-	if w.dropped > 0 {
-		fmt.Fprintf(&full, "{\"level\":\"error\",\"lines\":%d,\"message\":\"log lines dropped: the reader of the log is too slow\"}\n", w.dropped)
-		w.dropped = 0
+	if lost := w.dropped - w.told; lost > 0 {
+		full.Write(w.form.lost(lost))
+		w.told = w.dropped
 	}
 	return full, w.closed
+}
+
+// Figures are for metrics.
+func (w *logWriter) Figures() []relay.Figure {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return []relay.Figure{
+		{Name: "log_lines_dropped_total", Help: "Lines that the log lacks, because its reader was too slow.", Value: float64(w.dropped), Grows: true},
+		{Name: "log_buffered_bytes", Help: "Bytes of the log that wait for its reader.", Value: float64(w.buf.Len())},
+	}
 }
 
 // closeWait is how long Close lets the last lines take.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -12,7 +13,7 @@ import (
 func TestLogWriterNeverWaits(t *testing.T) {
 	t.Parallel()
 	r, w := io.Pipe()
-	log := newLogWriter(w)
+	log := newLogWriter(w, logForm{})
 	line := []byte(strings.Repeat("x", 1023) + "\n")
 	const lines = 2 * logBuffer / 1024
 	for range lines {
@@ -20,6 +21,10 @@ func TestLogWriterNeverWaits(t *testing.T) {
 			t.Fatal(n, err)
 		}
 	}
+	if held := log.buf.Cap(); held > 2*logBuffer {
+		t.Errorf("%d bytes held for a reader that does not read, want at most %d", held, 2*logBuffer)
+	}
+	dropped := log.Figures()[0].Value
 	var got bytes.Buffer
 	var reader sync.WaitGroup
 	reader.Go(func() { io.Copy(&got, r) })
@@ -29,8 +34,8 @@ func TestLogWriterNeverWaits(t *testing.T) {
 	if kept := strings.Count(got.String(), string(line)); kept < lines/4 || kept >= lines {
 		t.Errorf("%d of %d lines kept", kept, lines)
 	}
-	if !strings.Contains(got.String(), "log lines dropped") {
-		t.Error("the loss is not reported")
+	if kept := strings.Count(got.String(), string(line)); kept+int(dropped) != lines || !strings.Contains(got.String(), fmt.Sprintf(`"lines":%.0f,`, dropped)) {
+		t.Errorf("%d lines kept of %d, and %.0f counted as dropped, or the log does not say so", kept, lines, dropped)
 	}
 }
 
@@ -38,7 +43,7 @@ func TestLogWriterNeverWaits(t *testing.T) {
 func TestLogWriterCloses(t *testing.T) {
 	t.Parallel()
 	var got bytes.Buffer
-	log := newLogWriter(&got)
+	log := newLogWriter(&got, logForm{})
 	for range 100 {
 		io.WriteString(log, "line\n")
 	}

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -31,7 +30,7 @@ func execute(root *cobra.Command, stderr io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(stderr, "postrider:", err)
+		complain(stderr, err)
 		if e, ok := errors.AsType[*exitError](err); ok {
 			return e.code
 		}

@@ -74,10 +74,10 @@ func serve(ctx context.Context, load func() (*configs.Config, error)) (err error
 	if err := level.parse(config.Log.Level); err != nil {
 		return err
 	}
-	writer := newLogWriter(os.Stderr)
+	form := formOf(config.Log.Format, os.Stderr)
+	writer := newLogWriter(os.Stderr, form)
 	defer writer.Close()
-	log := newLogger(writer, zerolog.DebugLevel, config.Log.Format).Sample(level)
-	d, err := build(config, log)
+	d, err := build(config, newLogger(writer, form).Sample(level), writer.Figures)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ type relayd struct {
 }
 
 // build opens the spool and binds the listeners. On an error nothing is left open.
-func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
+func build(config *configs.Config, log zerolog.Logger, logFigures func() []relay.Figure) (d *relayd, err error) {
 	d = &relayd{log: log, meters: policy.NewMeters(), transports: newTransports()}
 	d.reloading.config, d.reloading.again = config, make(chan struct{}, 1)
 	d.shown.Store(&config.Shown)
@@ -172,7 +172,7 @@ func build(config *configs.Config, log zerolog.Logger) (d *relayd, err error) {
 	}
 
 	inboundFigures := func() []relay.Figure { return d.inbound.Figures() } // it is there before anybody asks
-	figures := []func() []relay.Figure{d.spool.Figures, d.transports.figures, inboundFigures, d.suppressions.Figures}
+	figures := []func() []relay.Figure{logFigures, d.spool.Figures, d.transports.figures, inboundFigures, d.suppressions.Figures}
 	if d.feed, err = newFeed(config, events, ids, observer.Faulted); err != nil {
 		return d, err
 	}
