@@ -37,7 +37,7 @@ func (c *conn) authenticate(ctx context.Context) error {
 	}
 	err = c.sasl(&bearer{name: name, user: cred.User, token: token, host: c.remote})
 	if reply, ok := err.(*relay.Reply); ok && reply.Class == relay.ClassAuth {
-		account.refused(token)
+		account.refused(ctx, token)
 	}
 	return err
 }

@@ -22,9 +22,11 @@ const (
 	tokenLeast  = 30 * time.Second
 	// tokenPause is how long a token endpoint that failed is left alone.
 	tokenPause = 30 * time.Second
-	// tokenTimeout bounds a request to the token endpoint. It is made whoever has stopped
-	// waiting: a refresh token that was rotated must not be lost with its answer.
+	// tokenTimeout bounds a request to the token endpoint, and tokenGrace what is left of it once
+	// the one who asks has stopped waiting: a refresh token that was replaced must not be lost
+	// with the answer, and an endpoint that hangs must not hold up the end of the relay.
 	tokenTimeout = 10 * time.Second
+	tokenGrace   = 5 * time.Second
 )
 
 // replyToken is for an access token that cannot be had for now, whosever fault it is not ours.
@@ -95,7 +97,11 @@ func (a *account) token(ctx context.Context) (string, error) {
 		return a.held.Access, nil
 	}
 	if now := a.now(); !now.Before(a.retry) {
-		if a.failed = a.refresh(context.WithoutCancel(ctx)); a.failed != nil {
+		err := a.refresh(ctx)
+		if err != nil && err == ctx.Err() {
+			return "", err // nobody was asked
+		}
+		if a.failed = err; err != nil {
 			a.retry = now.Add(tokenPause)
 		}
 		a.shown.note(a.held, a.failed, now)
@@ -113,10 +119,13 @@ func (a *account) good(life time.Duration) bool {
 
 // refused is told that a host did not take the token, which may have been revoked: the next
 // attempt gets another one.
-func (a *account) refused(token string) {
-	a.turn <- struct{}{}
-	defer func() { <-a.turn }()
-	a.bad = token
+func (a *account) refused(ctx context.Context, token string) {
+	select {
+	case a.turn <- struct{}{}:
+		a.bad = token
+		<-a.turn
+	case <-ctx.Done(): // it will be refused again
+	}
 }
 
 // hurry has the endpoint asked at the next need of a token, however short a time ago it failed. Where
@@ -132,16 +141,15 @@ func (a *account) hurry() {
 
 // refresh gets a new access token. A refresh token that came with it is on disk before
 // anything of the answer is used. Whoever else has the file, such as a sign-in or a second process,
-// waits meanwhile: a refresh token that is spent twice may cost the account.
+// waits meanwhile: a refresh token that is spent twice may cost the account. When ctx ends before the
+// endpoint was asked, that is the error; what has been asked is carried through.
 func (a *account) refresh(ctx context.Context) error {
 	if !a.o.interactive() {
 		return a.ask(ctx)
 	}
-	unlock, err := lockToken(ctx, a.o.TokenFile)
-	if err != nil && !a.unsaved {
-		return saying(replyAuth, "No OAuth2 token of %s: run postrider oauth login", a.user).Because(err)
-	} else if err != nil {
-		return saying(replyToken, "Cannot store the OAuth2 token of %s", a.user).Because(err)
+	unlock, err := a.lock(ctx)
+	if err != nil {
+		return err
 	}
 	defer unlock()
 	if a.unsaved {
@@ -167,6 +175,27 @@ func (a *account) refresh(ctx context.Context) error {
 	return a.save()
 }
 
+// lock keeps others from the token file.
+func (a *account) lock(ctx context.Context) (unlock func(), err error) {
+	if a.unsaved { // else what is held would be lost at the end of the relay
+		longer, cancel := outlasting(ctx, tokenGrace)
+		defer cancel()
+		ctx = longer
+	}
+	unlock, err = lockToken(ctx, a.o.TokenFile)
+	switch {
+	case err == nil:
+		return unlock, nil
+	case a.unsaved:
+		return nil, saying(replyToken, "Cannot store the OAuth2 token of %s", a.user).Because(err)
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, saying(replyToken, "The OAuth2 token of %s is in use by another process", a.user).Because(err)
+	}
+	return nil, saying(replyAuth, "No OAuth2 token of %s: run postrider oauth login", a.user).Because(err)
+}
+
 // save stores what was got, unless the file has another refresh token than the one that it was got
 // for: what a person put there meanwhile is newer, and is read the next time.
 func (a *account) save() error {
@@ -186,6 +215,11 @@ func (a *account) save() error {
 
 // ask gets a token from the endpoint into held.
 func (a *account) ask(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	ctx, end := outlasting(ctx, tokenGrace)
+	defer end()
 	ctx, cancel := context.WithTimeout(ctx, tokenTimeout)
 	defer cancel()
 	got, err := a.o.grant(ctx, a.client, a.user, a.held.Refresh)
@@ -195,6 +229,21 @@ func (a *account) ask(ctx context.Context) error {
 	a.held.User = a.user
 	a.held.renew(got, a.now())
 	return nil
+}
+
+// outlasting returns a context that ends some time after ctx does.
+func outlasting(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { stop(); cancel() }
 }
 
 // fault makes a reply of what the endpoint said, or of its silence.
