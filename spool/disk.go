@@ -162,6 +162,12 @@ func (d *disk) ours(name string) bool {
 	return name == d.dir || filepath.Dir(name) == d.dir
 }
 
+// holds says whether a path is the spool's directory, or below it.
+func (d *disk) holds(path string) bool {
+	rest, err := filepath.Rel(d.dir, path)
+	return err == nil && filepath.IsLocal(rest)
+}
+
 // doFor is do for a file of the spool.
 func (d *disk) doFor(name string, op func() error) error {
 	if !d.ours(name) {

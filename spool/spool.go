@@ -58,6 +58,8 @@ type Spool struct {
 	removed    atomic.Bool
 	reclaiming atomic.Bool
 	reclaims   sync.WaitGroup
+	// copying is set while a checkpoint is made.
+	copying atomic.Bool
 	// untilStop ends when Close stops the background.
 	untilStop context.Context
 	cancel    context.CancelFunc

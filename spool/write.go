@@ -65,10 +65,16 @@ func (s *Spool) write(ctx context.Context, b *pebble.Batch, o *pebble.WriteOptio
 // applyUnless applies a batch, and gives up on it when the disk is full, if the caller
 // minds or its context has ended, or the spool fails. The caller is inside enter.
 func (s *Spool) applyUnless(ctx context.Context, full <-chan struct{}, b *pebble.Batch, o *pebble.WriteOptions, late func(error)) (abandoned bool, err error) {
+	return s.unless(ctx, full, func() error { return s.apply(b, o) }, late)
+}
+
+// unless does what writes, and gives up on it as applyUnless does. It goes on then, and late is
+// called with what became of it.
+func (s *Spool) unless(ctx context.Context, full <-chan struct{}, do func() error, late func(error)) (abandoned bool, err error) {
 	result := make(chan error)
 	given := make(chan struct{})
 	s.using.Go(func() {
-		err := s.apply(b, o)
+		err := do()
 		select {
 		case result <- err:
 		case <-given:
