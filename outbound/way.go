@@ -64,6 +64,7 @@ func (t *Transport) resolveWay(ctx context.Context, ways []way, at int) (*relay.
 	set := site.Hosts.(*hostSet)
 	set.ways, set.at = ways, at
 	site.Moved = func() bool { return t.detours.choose(ways) != at }
+	site.Around = len(ways) > 1
 	return site, nil
 }
 

@@ -11,6 +11,8 @@ type gate struct {
 	// before counts the failures of earlier times, as long as nothing has succeeded since: a
 	// host that answers and then hangs up on everything is not new to failing.
 	before int
+	// since is when the first of all these failures was counted; zero when that is not known.
+	since time.Time
 	// failed is when the latest failure was counted.
 	failed time.Time
 	until  time.Time
@@ -34,7 +36,9 @@ func (g *gate) open() bool { return g.failures == 0 }
 func (g *gate) probe(now time.Time) bool { return g.open() || !now.Before(g.until) }
 
 // fail counts a failure of something begun at the given time. Several that were begun before
-// the latest failure count once: they are one event. It says whether the gate was open.
+// the latest failure count once: they are one event. No wait is longer than the time for which all has
+// failed, so that what was away for a moment is not looked for much later. It says whether the gate
+// was open.
 func (g *gate) fail(began, now time.Time, smart bool, chance float64, reply Reply) (closed bool) {
 	if !g.open() && began.Before(g.failed) {
 		return false
@@ -43,7 +47,12 @@ func (g *gate) fail(began, now time.Time, smart bool, chance float64, reply Repl
 	if smart && reply.Class != ClassAuth {
 		first, most = smartProbeFirst, smartProbeMax
 	}
-	g.failures++
+	if g.failures++; g.before+g.failures == 1 {
+		g.since = now
+	}
+	if !g.since.IsZero() {
+		most = min(most, max(first, now.Sub(g.since)))
+	}
 	g.failed, g.reply = now, reply
 	g.reply.Err = nil // there may be a gate for each of many destinations
 	g.until = now.Add(jitter(first, most, 2, g.before+g.failures, chance))
@@ -54,7 +63,7 @@ func (g *gate) fail(began, now time.Time, smart bool, chance float64, reply Repl
 // whether it was closed.
 func (g *gate) try() (opened bool) {
 	opened = !g.open()
-	*g = gate{before: g.before + g.failures}
+	*g = gate{before: g.before + g.failures, since: g.since}
 	return opened
 }
 

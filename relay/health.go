@@ -81,7 +81,7 @@ func (s *Scheduler) judge(c *courier, a Attempt, began time.Time) {
 		return
 	}
 	if !a.Setback {
-		p.setbacks, p.gate.before = 0, 0
+		p.setbacks, p.gate.before, p.gate.since = 0, 0, time.Time{}
 		p.window.recheck(now)
 		p.window.success(p.couriers - len(p.idle))
 		s.pump(p)

@@ -20,7 +20,7 @@ type detour struct {
 
 func (d *detour) siteOf(relay.Destination) (*relay.Site, error) {
 	first := !d.known.Load() || d.deadSecond.Load()
-	site := &relay.Site{Key: "second", Smart: true}
+	site := &relay.Site{Key: "second", Smart: true, Around: true}
 	if first {
 		site.Key = "first"
 	}

@@ -210,5 +210,5 @@ func (p *pool) dropIdle(c *courier) bool {
 // over says that the pool has no reason to exist. A closed gate is kept while a member may
 // ask for it, and that of a smart host whose mail goes another way until it is back.
 func (p *pool) over() bool {
-	return len(p.crew) == 0 && len(p.members) == 0 && !(p.site.Smart && p.site.Moved != nil && !p.gate.open())
+	return len(p.crew) == 0 && len(p.members) == 0 && !(p.site.Smart && p.site.Around && !p.gate.open())
 }

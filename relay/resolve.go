@@ -109,7 +109,7 @@ func (s *Scheduler) join(b *bin, site *Site, terms *SchedulerOptions) {
 	if p.renew {
 		s.renew(p)
 	}
-	if site.Moved != nil && former != p && !p.gate.open() {
+	if site.Around && former != p && !p.gate.open() {
 		p.gate.until = s.o.Now() // the way to it is thought to be good again: one probe shows
 	}
 }

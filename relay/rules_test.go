@@ -64,6 +64,48 @@ func TestGate(t *testing.T) {
 	}
 }
 
+// The wait for a probe is any up to a bound (full jitter), and the bound grows with the failures, but not
+// beyond the time for which all has failed: failures in a row within a second are no long absence.
+func TestGateWaits(t *testing.T) {
+	t.Parallel()
+	down := Reply{Code: 451, Text: "refused"}
+	tests := map[string]struct {
+		failures int
+		// every is the time from one failure to the next.
+		every  time.Duration
+		chance float64
+		want   time.Duration
+	}{
+		"first, the least":          {1, 0, 0, probeFirst / 10},
+		"first, the most":           {1, 0, 1, probeFirst},
+		"fifth, the least":          {5, time.Hour, 0, probeFirst / 10},
+		"fifth, in the middle":      {5, time.Hour, 0.5, probeFirst/20 + 8*probeFirst},
+		"fifth, the most":           {5, time.Hour, 1, 16 * probeFirst},
+		"tenth":                     {10, time.Hour, 1, probeMax},
+		"a hundred within a second": {100, 10 * time.Millisecond, 1, probeFirst},
+		"seventh after a minute":    {7, 10 * time.Second, 1, time.Minute},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var g gate
+			for i := range tt.failures {
+				at := noon.Add(time.Duration(i) * tt.every)
+				g.fail(at, at, false, tt.chance, down)
+			}
+			if got := g.until.Sub(g.failed); got != tt.want {
+				t.Errorf("waits %v, want %v", got, tt.want)
+			}
+			g.try() // it answers the phone, and hangs up
+			later := g.failed.Add(tt.every)
+			g.fail(later, later, false, tt.chance, down)
+			if got := g.until.Sub(g.failed); got < tt.want {
+				t.Errorf("after one more failure waits %v, less than %v", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestWindow(t *testing.T) {
 	t.Parallel()
 	w := newWindow(20)

@@ -40,6 +40,10 @@ type Site struct {
 	// Moved, where it is set, says that Resolve has another site for the destination now, as when
 	// this one fails and there is a way around it. It answers from memory and may be called often.
 	Moved func() bool
+	// Around says that there is another way, which Resolve takes while this site fails. So a
+	// destination that is led here finds out soon whether it can stay, whatever is known of the
+	// site. The mail of others waits until the next probe is due.
+	Around bool
 	// Source is the address that connections come from, where one is configured.
 	Source string
 	// Smart says that the hosts are configured smart hosts: their recovery is looked for
