@@ -135,6 +135,7 @@ func (r *route) checkEnds(rep *report, path string) {
 	case r.LMTP && !r.delivers():
 		rep.fault(path+".lmtp", "needs hosts")
 	}
+	r.checkSockets(rep, path)
 }
 
 // delivers says that the route leads somewhere.

@@ -102,7 +102,7 @@ func (c *conn) mostMessages() int {
 }
 
 // Remote implements relay.Conn.
-func (c *conn) Remote() (host, addr string) { return c.remote.name, c.remote.addr.String() }
+func (c *conn) Remote() (host, addr string) { return c.remote.name, c.remote.address() }
 
 // Close implements relay.Conn. The reply to QUIT is waited for a moment, so that the peer is
 // not hung up on while it writes; what it says does not matter.

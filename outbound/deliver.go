@@ -45,7 +45,7 @@ func newDelivery(c *conn, t relay.Transfer) *delivery {
 	t.Message = c.route.Header.apply(t.Message)
 	return &delivery{c: c, given: given, t: t, a: relay.Attempt{
 		Replies: make([]relay.Reply, len(t.Recipients)),
-		Host:    c.remote.name, Addr: c.remote.addr.String(), TLS: c.tls,
+		Host:    c.remote.name, Addr: c.remote.address(), TLS: c.tls,
 		DSN: c.features.dsn,
 	}}
 }

@@ -151,7 +151,8 @@ func (t *Transport) connect(ctx context.Context, r *Route, to remote, patience t
 	if err != nil {
 		return nil, err
 	}
-	return dial(ctx, "tcp", to.addr.String())
+	network, address := to.endpoint()
+	return dial(ctx, network, address)
 }
 
 // smtps is the port where TLS comes before the greeting (RFC 8314 section 3.3).
@@ -159,7 +160,10 @@ const smtps = 465
 
 // begin runs the session up to its first transaction.
 func (c *conn) begin(ctx context.Context) error {
-	if c.level = c.route.TLS; c.level == TLSDANE {
+	if c.level = c.route.TLS; c.remote.isSocket() {
+		c.level = TLSNone
+	}
+	if c.level == TLSDANE {
 		if err := c.askDANE(ctx); err != nil {
 			return err
 		}

@@ -135,6 +135,6 @@ func (d *delivery) adopt(o *conn) {
 	}
 	*c = *o
 	c.visiting, c.used, c.others = false, true, others
-	d.a.Host, d.a.Addr, d.a.TLS = c.remote.name, c.remote.addr.String(), c.tls
+	d.a.Host, d.a.Addr, d.a.TLS = c.remote.name, c.remote.address(), c.tls
 	former.Close()
 }

@@ -15,9 +15,9 @@ func (t *Transport) Examine(site *relay.Site) (all []relay.AddressHealth) {
 	}
 	for _, h := range set.hosts {
 		for _, addr := range h.addrs {
-			to := netip.AddrPortFrom(addr, h.port)
-			s := t.health.of(to)
-			all = append(all, relay.AddressHealth{Host: h.name, Addr: to.String(), Failures: s.failures, Until: s.until})
+			to := remote{name: h.name, addr: netip.AddrPortFrom(addr, h.port)}
+			s := t.health.of(to.addr)
+			all = append(all, relay.AddressHealth{Host: h.name, Addr: to.address(), Failures: s.failures, Until: s.until})
 		}
 	}
 	return all

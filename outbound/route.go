@@ -21,8 +21,9 @@ type Route struct {
 	// MX delivers to the hosts that DNS names for the destination's domain.
 	MX bool
 	// Hosts are the smart hosts, in order of preference: "host", "host:port",
-	// "[192.0.2.1]:25", "[IPv6:2001:db8::1]:25" or a bare address. The port is 25 where none
-	// is given. Port 465 speaks TLS from the start (RFC 8314 section 3.3).
+	// "[192.0.2.1]:25", "[IPv6:2001:db8::1]:25", a bare address, or "unix:/path" for a socket of
+	// this machine. The port is 25 where none is given. Port 465 speaks TLS from the start (RFC
+	// 8314 section 3.3), a socket never.
 	Hosts []string
 	// LMTP says that the hosts speak LMTP (RFC 2033).
 	LMTP bool
@@ -151,6 +152,7 @@ func (r *Route) Validate() error {
 		fault("%w", err)
 	}
 	r.validateSource(fault)
+	r.validateSockets(fault)
 	for _, text := range r.Hosts {
 		if _, err := ParseHost(text); err != nil {
 			fault("host %q: %w", text, err)
@@ -174,17 +176,21 @@ func (r *Route) validateFallback(all []Route, fault func(format string, args ...
 	}
 }
 
-// Host is a configured smart host: a name, or an address, and a port.
+// Host is a configured smart host: a name, or an address, and a port; or a socket of this machine.
 type Host struct {
-	// Name is in lower case; for an address, the address's text.
+	// Name is in lower case; for an address, the address's text, and for a socket "unix:/path".
 	Name string
 	// Addr is valid where an address was given instead of a name.
 	Addr netip.Addr
+	// Port is 0 for a socket.
 	Port uint16
 }
 
 // ParseHost reads one of Route.Hosts.
 func ParseHost(text string) (Host, error) {
+	if host, is, err := parseSocket(text); is {
+		return host, err
+	}
 	if addr, err := netip.ParseAddr(text); err == nil {
 		return Host{Name: addr.String(), Addr: addr, Port: 25}, nil
 	}
@@ -213,7 +219,12 @@ func ParseHost(text string) (Host, error) {
 }
 
 // String gives the host with its port.
-func (h Host) String() string { return net.JoinHostPort(h.Name, strconv.Itoa(int(h.Port))) }
+func (h Host) String() string {
+	if h.IsSocket() {
+		return h.Name
+	}
+	return net.JoinHostPort(h.Name, strconv.Itoa(int(h.Port)))
+}
 
 // cutPort splits at the colon before the port, which is the last one and not inside brackets.
 func cutPort(text string) (host, port string, ok bool) {

@@ -46,7 +46,11 @@ func (s *hostSet) site(now, expires time.Time) *relay.Site {
 	var names, hosts []string
 	for _, h := range s.hosts {
 		names = append(names, h.name)
-		hosts = append(hosts, fmt.Sprintf("%s:%d", h.name, h.port))
+		if h.port == 0 {
+			hosts = append(hosts, h.name) // a socket
+		} else {
+			hosts = append(hosts, fmt.Sprintf("%s:%d", h.name, h.port))
+		}
 	}
 	slices.Sort(hosts)
 	key := strings.Join(slices.Compact(hosts), ",") + " tls=" + s.route.proof()
@@ -91,6 +95,9 @@ type remote struct {
 
 // String gives the form that replies and logs show: mx.example[192.0.2.1]:25.
 func (r remote) String() string {
+	if r.isSocket() {
+		return r.name
+	}
 	if r.name == r.addr.Addr().String() {
 		return fmt.Sprintf("[%s]:%d", r.name, r.addr.Port())
 	}

@@ -11,7 +11,7 @@ func (t *Transport) transcribe(r *Route, domain string, to remote) *relay.Transc
 	if t.o.Transcripts == nil {
 		return nil
 	}
-	return t.o.Transcripts.Transcribe(relay.Talk{To: destinationOf(r, domain), Host: to.name, Addr: to.addr.String()})
+	return t.o.Transcripts.Transcribe(relay.Talk{To: destinationOf(r, domain), Host: to.name, Addr: to.address()})
 }
 
 func destinationOf(r *Route, domain string) relay.Destination {

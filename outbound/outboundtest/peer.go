@@ -3,6 +3,7 @@ package outboundtest
 import (
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -69,7 +70,11 @@ func NewPeer(tb testing.TB, s Script) *Peer {
 	if s.Listen == "" {
 		s.Listen = "127.0.0.1:0"
 	}
-	l, err := net.Listen("tcp", s.Listen)
+	network, address := "tcp", s.Listen
+	if path, ok := strings.CutPrefix(s.Listen, "unix:"); ok {
+		network, address = "unix", path
+	}
+	l, err := net.Listen(network, address)
 	if err != nil {
 		tb.Fatalf("listen for an SMTP peer: %v", err)
 	}
@@ -126,7 +131,12 @@ func (p *Peer) Close() {
 }
 
 // Addr is the address that the peer listens on, host and port.
-func (p *Peer) Addr() string { return p.listener.Addr().String() }
+func (p *Peer) Addr() string {
+	if a := p.listener.Addr(); a.Network() != "unix" {
+		return a.String()
+	}
+	return "unix:" + p.listener.Addr().String()
+}
 
 // Port is the port of Addr.
 func (p *Peer) Port() int { return p.listener.Addr().(*net.TCPAddr).Port }

@@ -10,7 +10,7 @@ import (
 // DefaultExtensions.
 type Script struct {
 	// Listen is the address to listen on. Default "127.0.0.1:0". Peers on 127.0.0.2,
-	// 127.0.0.3 and so on can share a port.
+	// 127.0.0.3 and so on can share a port. "unix:/path" is a Unix socket.
 	Listen string
 	// Hostname is the name in the greeting and the EHLO reply. Default "peer.test".
 	Hostname string
