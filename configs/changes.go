@@ -30,7 +30,7 @@ func (c *Config) Changes(next *Config) (changed []string, err error) {
 	}
 	var faults []error
 	if len(refused) > 0 {
-		faults = append(faults, fmt.Errorf("takes a new start: %s", strings.Join(refused, ", ")))
+		faults = append(faults, fmt.Errorf("nothing of the file was taken up, as some of it takes a new start: %s", strings.Join(refused, ", ")))
 	}
 	if next.torn {
 		faults = append(faults, errors.New("the file ends within a line: it is not whole"))

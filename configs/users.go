@@ -101,7 +101,7 @@ func (u *users) isGiven() bool { return u.File != "" || u.usesLDAP() || u.usesHT
 func (u *users) check(r *report) {
 	if u.File != "" {
 		if _, err := os.Stat(string(u.File)); err != nil {
-			r.fault("users.file", "%s", err)
+			r.fault("users.file", "%s: to make it, postrider user add NAME --file %s", err, u.File)
 		}
 	}
 	for i, m := range u.Mechanisms {

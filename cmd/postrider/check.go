@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"postrider/configs"
 )
 
 func newCheckCommand() *cobra.Command {
@@ -37,7 +40,7 @@ sender, held, discarded, tags, header and signed.`,
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "The configuration is good: %s, %s, %s, %s.\n",
 				count(len(c.Inbound.Listeners), "listener"), count(len(c.Policy.Routes), "route"),
-				count(len(c.Policy.Rules), "rule"), count(len(c.DKIM.Keys), "DKIM key"))
+				count(len(c.Policy.Rules), "rule"), keysOf(c))
 			if tests != "" {
 				return checkTests(cmd.Context(), cmd.OutOrStdout(), c, tests)
 			}
@@ -48,6 +51,29 @@ sender, held, discarded, tags, header and signed.`,
 	flags.addOverrides(check)
 	check.Flags().StringVar(&tests, "tests", "", "`file` of expectations to put to the configuration")
 	return check
+}
+
+// keysOf says with what mail is signed.
+func keysOf(c *configs.Config) string {
+	var directories []string
+	named := 0
+	for i := range c.DKIM.Keys {
+		if in := c.DKIM.Keys[i].Directory; in != "" {
+			directories = append(directories, in)
+		} else {
+			named++
+		}
+	}
+	text := count(named, "DKIM key")
+	if len(directories) == 0 {
+		return text
+	}
+	if named == 0 {
+		text = "the DKIM keys"
+	} else {
+		text += " and those"
+	}
+	return text + " in " + strings.Join(directories, ", ")
 }
 
 func count(n int, what string) string {

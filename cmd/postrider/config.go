@@ -16,7 +16,7 @@ type configFlags struct {
 
 // addFile adds --config.
 func (f *configFlags) addFile(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.file, "config", "c", "", "configuration `file`; without one, the relay takes mail from this host only")
+	cmd.Flags().StringVarP(&f.file, "config", "c", os.Getenv("POSTRIDER_CONFIG"), "the relay's configuration `file`; default $POSTRIDER_CONFIG, else none")
 }
 
 // addOverrides adds the flags that stand in for a configuration file.
@@ -41,13 +41,22 @@ func (f *configFlags) load() (*configs.Config, error) {
 	return configs.Load(f.file, f.overrides)
 }
 
-// loadForAsking is load for a command that only needs to know where things are.
+// loadForAsking is load for a command that only needs to know where things are. A relay that runs
+// is found also while its file has faults.
 func (f *configFlags) loadForAsking() (*configs.Config, error) {
 	if f.file == "" {
 		// Asking needs no name, which running does.
 		f.overrides.Hostname = "relay.invalid"
+		return f.load()
 	}
-	return f.load()
+	c, err := f.load()
+	if err == nil {
+		return c, nil
+	}
+	if places := configs.LoadPlaces(f.file, f.overrides); places != nil && isRunning(places.Admin.Socket) {
+		return places, nil
+	}
+	return nil, err
 }
 
 // adminSocket is the socket of a relay with this configuration.

@@ -43,6 +43,7 @@ func TestDKIMCommands(t *testing.T) {
 		{"dkim keygen shop.example --dry-run", "Would make a key of shop.example with the selector rsa", false},
 		{"dkim keygen Shop.Example --selector s1", "Name:  s1._domainkey.shop.example\nType:  TXT\nText:  v=DKIM1; k=rsa; p=", false},
 		{"dkim keygen shop.example --selector s1", "file already exists", true},
+		{"explain --offline --from a@shop.example --to b@c.example", "Not signed: no key that is for this mail signs", false},
 		{"dkim keygen shop.example --selector e1 --type ed25519", "k=ed25519", false},
 		{"dkim keygen shop.example --type dsa", `"dsa" is not a kind of key`, true},
 		{"dkim keygen shop", "is not a domain name", true},
@@ -55,7 +56,7 @@ func TestDKIMCommands(t *testing.T) {
 		{"dkim record shop.example --zone", "s1._domainkey.shop.example.\tIN\tTXT\t( \"v=DKIM1; k=rsa", false},
 		{"dkim record shop.example --json", `"name":"e1._domainkey.shop.example","type":"TXT"`, false},
 		{"dkim record other.example", "no key for other.example", true},
-		{"check", "1 DKIM key", false},
+		{"check", "the DKIM keys in ", false},
 	}
 	for _, step := range steps {
 		out, err := postrider(t, append(strings.Fields(step.args), "--config", config)...)

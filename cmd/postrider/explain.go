@@ -101,6 +101,8 @@ type explanation struct {
 	// Signed are the keys that sign, and Unsigned why one does not.
 	Signed   []string `json:"signed,omitempty"`
 	Unsigned string   `json:"unsigned,omitempty"`
+	// keys says that there are any.
+	keys bool
 	// Discarded are recipients whose mail is thrown away.
 	Discarded  []string       `json:"discarded,omitempty"`
 	Deliveries []deliveryView `json:"deliveries,omitempty"`

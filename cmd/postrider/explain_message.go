@@ -61,7 +61,7 @@ func explainMessage(ctx context.Context, config *configs.Config, q question) (*e
 	if err != nil {
 		return nil, err
 	}
-	e := &explanation{Judges: judges(config, origin.Listener), Limits: fmt.Sprintf("messages of %d bytes, %d recipients",
+	e := &explanation{keys: len(config.DKIM.Keys) > 0, Judges: judges(config, origin.Listener), Limits: fmt.Sprintf("messages of %d bytes, %d recipients",
 		cmp.Or(door.handling.MessageSize, r.MessageSize), cmp.Or(door.handling.Recipients, r.Recipients))}
 	if err := e.converse(ctx, receiver, origin, q, door, rules); err != nil {
 		return nil, err
@@ -205,8 +205,11 @@ func (e *explanation) outcome(seen *explainObserver) {
 			e.Signed = append(e.Signed, keyName(value))
 		}
 	}
-	if seen.unsigned != nil {
+	switch {
+	case seen.unsigned != nil:
 		e.Unsigned = seen.unsigned.Error()
+	case len(e.Signed) == 0 && e.keys:
+		e.Unsigned = "no key that is for this mail signs; postrider dkim check shows those that wait for their record"
 	}
 	for _, r := range seen.discarded {
 		e.Discarded = append(e.Discarded, r.Address.String())

@@ -23,8 +23,9 @@ type actionFlags struct {
 // queueAction is what differs between the commands that change the queue.
 type queueAction struct {
 	word, short, long, example string
-	// done says in the past tense what was done, for "3 deliveries held".
-	done string
+	// done says in the past tense what was done, for "3 deliveries held", and same why a delivery was
+	// left as it is; "" where there is no more to say than that.
+	done, same string
 	// flags adds those of this action alone.
 	flags func(cmd *cobra.Command, a *admin.Action)
 }
@@ -38,7 +39,7 @@ func queueActions() []queueAction {
 		{word: "release", done: "released", short: "Let held mail go",
 			long:    "Let held mail go, at once, whether a rule held it or somebody. The time that it was\nheld does not count as its age.",
 			example: `  postrider queue release --state held --sender '*@shop.example' --reason "prices are right"`},
-		{word: "retry", done: "made due", short: "Try mail again now",
+		{word: "retry", done: "made due", same: "needed no change, or left meanwhile; hosts that were given up are tried now", short: "Try mail again now",
 			long:    "Make mail due now, and have hosts on its way tried that were given up for the\nmoment. Mail goes as fast as its destination takes it.",
 			example: `  postrider queue retry --destination internet/example.com --reason "they are back"`},
 		{word: "delete", done: "deleted", short: "Remove mail; nobody is told",
@@ -72,7 +73,7 @@ for, for 10 seconds. The exit code is 1 where something could not be changed.`,
 		Example: q.example,
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			f.action.Action = q.word
-			return actOnQueue(cmd, &f, ids, q.done)
+			return actOnQueue(cmd, &f, ids, q)
 		},
 	}
 	f.ask.add(cmd)
@@ -93,7 +94,7 @@ for, for 10 seconds. The exit code is 1 where something could not be changed.`,
 // errUnchanged ends an action that did not get all of what was meant.
 var errUnchanged = errors.New("not all of it could be changed")
 
-func actOnQueue(cmd *cobra.Command, f *actionFlags, ids []string, done string) error {
+func actOnQueue(cmd *cobra.Command, f *actionFlags, ids []string, q queueAction) error {
 	selection, err := f.choose.parse(ids)
 	if err != nil {
 		return err
@@ -120,7 +121,7 @@ func actOnQueue(cmd *cobra.Command, f *actionFlags, ids []string, done string) e
 			return err
 		}
 	} else {
-		printProgress(cmd.OutOrStdout(), last, done, f.action.DryRun)
+		printProgress(cmd.OutOrStdout(), last, q, f.action.DryRun)
 	}
 	if last.Failed+last.Busy > 0 {
 		return errUnchanged
@@ -139,17 +140,17 @@ func brokenOff(err error, p, last admin.Progress) error {
 	return fmt.Errorf("%w; %d deliveries were changed before; go on with --from %s", err, p.Changed, p.Next)
 }
 
-func printProgress(out io.Writer, p admin.Progress, done string, dry bool) {
+func printProgress(out io.Writer, p admin.Progress, q queueAction, dry bool) {
 	if dry {
-		fmt.Fprintf(out, "%s would be %s, of %d looked at. Nothing was changed.\n", deliveries(p.Matched), done, p.Seen)
+		fmt.Fprintf(out, "%s would be %s, of %d looked at. Nothing was changed.\n", deliveries(p.Matched), q.done, p.Seen)
 		return
 	}
-	fmt.Fprintf(out, "%s %s.\n", deliveries(p.Changed), done)
+	fmt.Fprintf(out, "%s %s.\n", deliveries(p.Changed), q.done)
 	for _, more := range []struct {
 		n    int
 		what string
 	}{
-		{p.Unchanged, "needed no change, or left meanwhile"},
+		{p.Unchanged, cmp.Or(q.same, "needed no change, or left meanwhile")},
 		{p.Busy, "were being delivered all the while, and were left alone"},
 		{p.Failed, "could not be changed; the relay's log says why"},
 	} {

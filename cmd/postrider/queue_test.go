@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,10 +61,13 @@ func TestMailq(t *testing.T) {
 func TestPrintProgress(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	printProgress(&out, admin.Progress{Seen: 9, Matched: 5, Changed: 1, Unchanged: 2, Failed: 2}, "held", false)
-	printProgress(&out, admin.Progress{Seen: 9, Matched: 5}, "held", true)
+	printProgress(&out, admin.Progress{Seen: 9, Matched: 5, Changed: 1, Unchanged: 2, Failed: 2}, queueAction{done: "held"}, false)
+	printProgress(&out, admin.Progress{Seen: 9, Matched: 5}, queueAction{done: "held"}, true)
+	retry := queueActions()[slices.IndexFunc(queueActions(), func(q queueAction) bool { return q.word == "retry" })]
+	printProgress(&out, admin.Progress{Seen: 1, Matched: 1, Unchanged: 1}, retry, false)
 	want := "1 delivery held.\n2 deliveries needed no change, or left meanwhile.\n2 deliveries could not be changed; the relay's log says why.\n" +
-		"5 deliveries would be held, of 9 looked at. Nothing was changed.\n"
+		"5 deliveries would be held, of 9 looked at. Nothing was changed.\n" +
+		"0 deliveries made due.\n1 delivery needed no change, or left meanwhile; hosts that were given up are tried now.\n"
 	if out.String() != want {
 		t.Errorf("got %q, want %q", &out, want)
 	}

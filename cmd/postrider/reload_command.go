@@ -23,7 +23,7 @@ func newReloadCommand() *cobra.Command {
 keys, users, certificates, listeners, limits, rates, the retry schedule and the log level.
 It takes up the whole of it or nothing. A file with faults changes nothing; all of them are
 shown, with line and column, and the exit code is 1. What takes a new start is refused by name:
-hostname, data, limits.min_free, history, tls_report, admin and log.format.
+hostname, data, limits.min_free, history, tls_report, events, admin and log.format.
 
 Sessions and connections go on; rates keep what they have counted. Sessions of a listener that
 is gone end before their next message. Mail in the queue is moved to where it is routed now,

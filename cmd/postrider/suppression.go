@@ -95,7 +95,7 @@ type suppressionFlags struct {
 
 func (f *suppressionFlags) add(cmd *cobra.Command) {
 	f.askFlags.add(cmd)
-	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the journal; clients are told as well")
+	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the journal, and for clients whose recipient was added")
 	cmd.Flags().StringVar(&f.author, "author", "", "who wants it, a `name`; you, if nobody is named")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "say what would change, and change nothing")
 }

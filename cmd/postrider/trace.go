@@ -59,7 +59,7 @@ must fit. The exit code is 1 when nothing was found.`,
 }
 
 // errNotFound ends a search that found nothing.
-var errNotFound = errors.New("no such message is in the queue or in the history")
+var errNotFound = errors.New("no such message is in the queue or in the history; what was refused was never a message: see the log, or postrider tail --event refused")
 
 func traceMessages(cmd *cobra.Command, client *admin.Client, query admin.TraceQuery, asJSON bool) error {
 	out := cmd.OutOrStdout()
@@ -128,7 +128,8 @@ func lifeText(e *admin.LifeEvent) string {
 	if e.Class != "" {
 		text += " [" + e.Class + "]"
 	}
-	if e.Author != "" {
+	// A deleted recipient's reply says it already.
+	if by := "by " + e.Author + ": " + e.Reason; e.Author != "" && e.Reply != by {
 		text += ", by " + e.Author + ": " + e.Reason
 	}
 	if e.Attempts > 1 {

@@ -56,7 +56,7 @@ type census struct {
 // takeCensus counts, and keeps the rows of at most so many destinations.
 func takeCensus(places iter.Seq2[relay.Place, error], now time.Time, most int) (Stats, error) {
 	c := &census{now: now, minutes: ageMinutes(), most: max(most, 1)}
-	c.stats = Stats{Taken: now, Minutes: c.minutes, Ages: make([]int, len(c.minutes)+1)}
+	c.stats = Stats{Taken: now, Minutes: c.minutes, Ages: make([]int, len(c.minutes)+1), Rows: []Depth{}}
 	var to relay.Destination
 	for p, err := range places {
 		if err != nil {

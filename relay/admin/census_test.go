@@ -2,9 +2,11 @@ package admin
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +33,19 @@ func queuedPlaces(n, each int, now time.Time) iter.Seq2[relay.Place, error] {
 				}
 			}
 		}
+	}
+}
+
+// Where nothing waits the rows are an empty list, which the dashboard can count, and not null.
+func TestCensusOfNothing(t *testing.T) {
+	t.Parallel()
+	s, err := takeCensus(func(func(relay.Place, error) bool) {}, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(s)
+	if err != nil || !strings.Contains(string(text), `"rows":[]`) {
+		t.Errorf("got %s, %v; want empty rows", text, err)
 	}
 }
 

@@ -240,7 +240,7 @@ func (c *Client) send(ctx context.Context, method, path string, content io.Reade
 	}
 	resp, err := c.http.Do(req)
 	if op, ok := errors.AsType[*net.OpError](err); ok {
-		return nil, fmt.Errorf("no daemon answers at %s (is `postrider serve` running with this config?): %w", c.socket, op.Err)
+		return nil, fmt.Errorf("no daemon answers at %s (is `postrider serve` running? --config or --socket says where): %w", c.socket, op.Err)
 	}
 	if err != nil {
 		return nil, err
