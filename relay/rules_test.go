@@ -96,9 +96,9 @@ func TestGateWaits(t *testing.T) {
 			if got := g.until.Sub(g.failed); got != tt.want {
 				t.Errorf("waits %v, want %v", got, tt.want)
 			}
+			next := g.failed.Add(tt.every)
 			g.try() // it answers the phone, and hangs up
-			later := g.failed.Add(tt.every)
-			g.fail(later, later, false, tt.chance, down)
+			g.fail(next, next, false, tt.chance, down)
 			if got := g.until.Sub(g.failed); got < tt.want {
 				t.Errorf("after one more failure waits %v, less than %v", got, tt.want)
 			}
