@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"os/user"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,16 @@ func ask(t *testing.T, ctx context.Context, r *integration.Relay, want string, a
 	return out
 }
 
+// userName is as whom a relay knows us over its socket.
+func userName(t *testing.T) string {
+	t.Helper()
+	u, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Username
+}
+
 // One who is on call finds mail, holds it, lets it go, returns it and removes it, by hand.
 func TestOperateQueue(t *testing.T) {
 	t.Parallel()
@@ -41,10 +52,11 @@ func TestOperateQueue(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	me := userName(t)
 	why := []string{"--reason", "a test", "--author", "anna"}
 	ask(t, ctx, relay, "5 deliveries would be held, of 10", append([]string{"queue", "hold", "--sender", "*@one.test", "--dry-run"}, why...)...)
 	ask(t, ctx, relay, "5 deliveries held", append([]string{"queue", "hold", "--sender", "*@one.test"}, why...)...)
-	ask(t, ctx, relay, "by anna: a test", "queue", "list", "--state", "held")
+	ask(t, ctx, relay, "(given as anna): a test", "queue", "list", "--state", "held")
 	if list := ask(t, ctx, relay, " Kbytes in 10 Requests", "queue", "list", "--postfix"); strings.Count(list, "!") != 5 {
 		t.Errorf("held mail is not marked:\n%s", list)
 	}
@@ -52,8 +64,8 @@ func TestOperateQueue(t *testing.T) {
 	ask(t, ctx, relay, "TOTAL", "stats")
 	ask(t, ctx, relay, "9 deliveries, ", "dest", "show", "next")
 	ask(t, ctx, relay, "next is paused", append([]string{"dest", "pause", "next"}, why...)...)
-	ask(t, ctx, relay, "paused by anna: a test", "queue", "list", "--sender", "desk@*")
-	ask(t, ctx, relay, "by anna: a test", "dest", "limits", "next")
+	ask(t, ctx, relay, "(given as anna): a test", "queue", "list", "--sender", "desk@*")
+	ask(t, ctx, relay, "(given as anna): a test", "dest", "limits", "next")
 	ask(t, ctx, relay, `"binding":"pause"`, "dest", "limits", "next", "--json")
 
 	sink := newSink(t, ctx, dead)
@@ -68,7 +80,7 @@ func TestOperateQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask(t, ctx, relay, "delete   1 delivery, by anna: a test", "journal")
+	ask(t, ctx, relay, "delete   1 delivery, by "+me+" (given as anna): a test", "journal")
 	ask(t, ctx, relay, "delivered <user1@example.net>", "trace", "--recipient", "User1@example.net")
 	ask(t, ctx, relay, "deleted   <user0@example.net>", "trace", "--recipient", "user0@example.net", "--sender", "shop@one.test")
 	if out, err := relay.Command(ctx, "trace", "--recipient", "nobody@example.net"); err == nil {

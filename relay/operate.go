@@ -7,13 +7,16 @@ import (
 	"time"
 )
 
-// OperatorOptions is what an Operator needs. All must be set, but for Told.
+// OperatorOptions is what an Operator needs. Scheduler and Notes must be set.
 type OperatorOptions struct {
 	Scheduler *Scheduler
 	// Notes keep the pauses and the journal.
 	Notes Notes
 	// Told is told of each order that has changed something; nil means nobody is.
 	Told func(Entry)
+	// Durable, where it is set, returns once all that was settled and noted before is on disk: what
+	// an operator was told is done outlives a crash.
+	Durable func(context.Context) error
 }
 
 // Operator does to the queue what people ask for. It shares the deliveries with the
@@ -26,7 +29,8 @@ type Operator struct {
 	pauses  pauseList
 }
 
-// NewOperator reads the pauses and puts them in force. It is made before the Scheduler runs.
+// NewOperator reads the pauses and puts them in force, and tells of the orders that the end of the
+// process before this one broke off. It is made before the Scheduler runs.
 func NewOperator(ctx context.Context, o OperatorOptions) (*Operator, error) {
 	if o.Scheduler == nil || o.Notes == nil {
 		return nil, errors.New("operator: scheduler and notes must be set")
@@ -34,11 +38,21 @@ func NewOperator(ctx context.Context, o OperatorOptions) (*Operator, error) {
 	if o.Told == nil {
 		o.Told = func(Entry) {}
 	}
+	if o.Durable == nil {
+		o.Durable = func(context.Context) error { return nil }
+	}
 	op := &Operator{o: o, s: o.Scheduler, journal: journal{notes: o.Notes}, pauses: pauseList{notes: o.Notes}}
 	if err := op.pauses.load(ctx); err != nil {
 		return nil, fmt.Errorf("operator: %w", err)
 	}
 	op.s.setPauses(op.pauses.list())
+	broken, err := op.journal.breakOff(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("operator: read the journal: %w", err)
+	}
+	for _, e := range broken {
+		o.Told(e)
+	}
 	return op, nil
 }
 
@@ -59,11 +73,7 @@ func (o *Operator) Do(ctx context.Context, order Order, progress func(Tally)) (T
 	}
 	e := &errand{o: o, s: o.s, order: &order, progress: progress, began: o.s.o.Now()}
 	err := e.run(ctx)
-	if e.tally.Changed > 0 {
-		err = errors.Join(err, o.record(context.WithoutCancel(ctx), Entry{
-			Action: order.Action.String(), Select: &order.Select, Author: order.Author, Reason: order.Reason, Tally: &e.tally,
-		}))
-	}
+	err = errors.Join(err, e.conclude(context.WithoutCancel(ctx), err != nil))
 	if err != nil {
 		return e.tally, fmt.Errorf("%s: %w", order.Action, err)
 	}
@@ -80,6 +90,11 @@ type errand struct {
 	tally    Tally
 	// busy are messages to come back to.
 	busy []ID
+	// entry is the order's in the journal, once it has changed something, under id, as it was noted
+	// there last.
+	entry Entry
+	id    ID
+	noted time.Time
 }
 
 // busyAtOnce bounds the messages that an order comes back to. There are no more attempts

@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -350,6 +351,128 @@ func TestPause(t *testing.T) {
 		journal, err := o.Journal(context.Background())
 		if err != nil || !slices.EqualFunc(journal, []string{"pause", "resume"}, func(e relay.Entry, want string) bool { return e.Action == want }) {
 			t.Errorf("journal: %+v, %v", journal, err)
+		}
+	})
+}
+
+// An order for a way that mail is on already changes nothing.
+func TestRerouteAgain(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.policy.Routing = func(_ *relay.Message, rcpt relay.Recipient) (relay.Routing, *relay.Reply) {
+			return relay.Routing{To: relay.Destination{Route: cmp.Or(rcpt.Route, "rules")}}, nil
+		}
+		r.fill(t)
+		r.send(t, "ann@one.example", "a@site.test", "b@other.test")
+		r.build(t)
+		o := r.operator(t, &relaytest.Notes{})
+		for _, route := range []string{"backup", ""} {
+			do(t, o, relay.Order{Action: relay.ActionReroute, All: true, Route: route}, relay.Tally{Seen: 1, Matched: 1, Changed: 1})
+			do(t, o, relay.Order{Action: relay.ActionReroute, All: true, Route: route}, relay.Tally{Seen: 1, Matched: 1, Unchanged: 1})
+		}
+		journal, err := o.Journal(context.Background())
+		if err != nil || len(journal) != 2 {
+			t.Errorf("journal: %+v, %v; what changes nothing is not in it", journal, err)
+		}
+		if d := r.queued(t); len(d) != 1 || d[0].To.Route != "rules" || d[0].Claimed {
+			t.Errorf("left: %+v", d)
+		}
+	})
+}
+
+// An order is in the journal before it changes anything: after a crash in its middle it is known whose
+// it was, and that it was broken off.
+func TestJournalOfCrash(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.fill(t)
+		for range 3 {
+			r.send(t, "ann@one.example", "a@site.test")
+		}
+		r.build(t)
+		notes := &relaytest.Notes{}
+		o := r.operator(t, notes)
+		disk := new(relaytest.Notes)
+		_, err := o.Do(context.Background(), relay.Order{Action: relay.ActionHold, All: true, Author: "ann", Reason: "because"}, func(tally relay.Tally) {
+			if tally.Changed != 1 {
+				return
+			}
+			for n := range notes.Recall(context.Background(), "") {
+				if err := disk.Remember(context.Background(), n); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if journal, err := o.Journal(context.Background()); err != nil || len(journal) != 1 || journal[0].Tally.Changed != 3 || journal[0].UnderWay || journal[0].BrokenOff {
+			t.Errorf("journal without a crash: %+v, %v", journal, err)
+		}
+		var told []relay.Entry
+		options := relay.OperatorOptions{Scheduler: r.scheduler, Notes: disk, Told: func(e relay.Entry) { told = append(told, e) }}
+		for restart := range 2 {
+			o, err := relay.NewOperator(context.Background(), options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			journal, err := o.Journal(context.Background())
+			if err != nil || len(journal) != 1 || journal[0].Author != "ann" || journal[0].Action != "hold" || !journal[0].BrokenOff || journal[0].UnderWay {
+				t.Errorf("journal after restart %d: %+v, %v", restart, journal, err)
+			}
+		}
+		if len(told) != 1 || !told[0].BrokenOff {
+			t.Errorf("told %+v, want it once", told)
+		}
+	})
+}
+
+// Without a place in the journal nothing is changed.
+func TestNoJournalNoChange(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.fill(t)
+		r.send(t, "ann@one.example", "a@site.test")
+		r.build(t)
+		o := r.operator(t, fullNotes{new(relaytest.Notes)})
+		_, err := o.Do(context.Background(), relay.Order{Action: relay.ActionDelete, All: true, Author: "ann", Reason: "because"}, nil)
+		if err == nil || !strings.Contains(err.Error(), "journal") {
+			t.Errorf("got %v", err)
+		}
+		if d := r.queued(t); len(d) != 1 || d[0].Claimed {
+			t.Errorf("left: %+v", d)
+		}
+	})
+}
+
+// fullNotes cannot be written to.
+type fullNotes struct{ *relaytest.Notes }
+
+func (fullNotes) Remember(context.Context, ...relay.Note) error { return errors.New("no space") }
+
+// What an operator is told is done is on disk; when that cannot be, he is told so.
+func TestOrderIsDurable(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.fill(t)
+		r.send(t, "ann@one.example", "a@site.test")
+		r.build(t)
+		held := 0
+		var slow error
+		o, err := relay.NewOperator(context.Background(), relay.OperatorOptions{Scheduler: r.scheduler, Notes: new(relaytest.Notes), Durable: func(context.Context) error {
+			held = r.states(t)[relay.StateHeld]
+			return slow
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		do(t, o, relay.Order{Action: relay.ActionHold, All: true}, relay.Tally{Seen: 1, Matched: 1, Changed: 1})
+		if held != 1 {
+			t.Errorf("%d were held when the disk was asked", held)
+		}
+		slow = errors.New("the disk does not answer")
+		if err := o.Pause(context.Background(), relay.Pause{Destination: "x", Author: "ann", Reason: "because"}); !errors.Is(err, slow) {
+			t.Errorf("pause: %v", err)
+		}
+		got, err := o.Do(context.Background(), relay.Order{Action: relay.ActionRelease, All: true, Author: "ann", Reason: "because"}, nil)
+		if !errors.Is(err, slow) || got.Changed != 1 {
+			t.Errorf("release: %+v, %v", got, err)
 		}
 	})
 }

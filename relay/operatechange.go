@@ -115,6 +115,14 @@ func (e *errand) settle(ctx context.Context, mine []Delivery, m *Message) error 
 		e.fail(mine, err)
 		return nil
 	}
+	if len(c.settlements) == 0 {
+		e.giveBack(mine)
+		return nil
+	}
+	if err := e.note(ctx); err != nil {
+		e.giveBack(mine)
+		return err
+	}
 	if err := e.s.o.Spool.Settle(ctx, c.settlements...); err != nil {
 		e.giveBack(mine)
 		if errors.Is(err, ErrNotFound) { // set aside meanwhile
@@ -122,7 +130,8 @@ func (e *errand) settle(ctx context.Context, mine []Delivery, m *Message) error 
 		}
 		return err
 	}
-	e.tally.Changed += len(mine)
+	e.giveBack(c.unchanged)
+	e.tally.Changed += len(c.settlements)
 	c.land(e.s)
 	return nil
 }
@@ -138,6 +147,8 @@ type changes struct {
 	// facts are what the observer is told of once they are made.
 	facts []Attempted
 	told  []Notified
+	// unchanged are as the order wants them.
+	unchanged []Delivery
 	// author is whose order it is.
 	author string
 }
@@ -151,6 +162,10 @@ func (e *errand) changes(ctx context.Context, mine []Delivery, m *Message) (*cha
 		then, fact, err := e.outcome(d, m)
 		if err != nil {
 			return nil, err
+		}
+		if e.order.Action == ActionReroute && len(then) == 1 && then[0].To == d.To && then[0].Route == d.Route {
+			c.unchanged = append(c.unchanged, d)
+			continue
 		}
 		c.settlements = append(c.settlements, Settlement{Delivery: d, Message: m, Then: then, Events: e.events(d, fact)})
 		if fact.Outcomes != nil {

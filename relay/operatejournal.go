@@ -19,6 +19,11 @@ type Entry struct {
 	Destination string    `json:"destination,omitempty"`
 	Author      string    `json:"author"`
 	Reason      string    `json:"reason"`
+	// UnderWay says that an Order is being carried out: the Tally is that of a moment ago.
+	UnderWay bool `json:"under_way,omitempty"`
+	// BrokenOff says that it did not come to its end. After a crash at least as much was done as
+	// the Tally says.
+	BrokenOff bool `json:"broken_off,omitempty"`
 }
 
 const (
@@ -55,6 +60,86 @@ func (j *journal) add(ctx context.Context, id ID, e Entry) error {
 	return j.notes.Remember(ctx, changes...)
 }
 
+// put keeps an entry in the place of the one that was added as id.
+func (j *journal) put(ctx context.Context, id ID, e Entry) error {
+	value, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	return j.notes.Remember(ctx, Note{Key: journalPrefix + id.String(), Value: value})
+}
+
+// breakOff marks the orders that a process before this one was carrying out at its end, and gives them.
+func (j *journal) breakOff(ctx context.Context) (all []Entry, err error) {
+	for n, err := range j.notes.Recall(ctx, journalPrefix) {
+		if err != nil {
+			return nil, err
+		}
+		var e Entry
+		id, badKey := ParseID(n.Key[len(journalPrefix):])
+		if json.Unmarshal(n.Value, &e) != nil || badKey != nil || !e.UnderWay {
+			continue
+		}
+		e.UnderWay, e.BrokenOff = false, true
+		if err := j.put(ctx, id, e); err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+// journalEvery is how often the journal is told how far an order has come.
+const journalEvery = time.Second
+
+// note has the order in the journal before it changes anything, and then from time to time: what
+// ends the process in the middle leaves a trace of whose order it was.
+func (e *errand) note(ctx context.Context) error {
+	now := e.s.o.Now()
+	if !e.entry.At.IsZero() && now.Sub(e.noted) < journalEvery {
+		return nil
+	}
+	keep := e.o.journal.put
+	if e.entry.At.IsZero() {
+		keep = e.o.journal.add
+		e.id = e.s.o.IDs.Next()
+		e.entry = Entry{At: now, Action: e.order.Action.String(), Select: &e.order.Select, Author: e.order.Author, Reason: e.order.Reason, UnderWay: true}
+	}
+	e.noted = now
+	tally := e.tally
+	e.entry.Tally = &tally
+	if err := keep(ctx, e.id, e.entry); err != nil {
+		return fmt.Errorf("keep it in the journal: %w", err)
+	}
+	return nil
+}
+
+// conclude keeps and tells what an order that has changed something came to.
+func (e *errand) conclude(ctx context.Context, broken bool) error {
+	if e.entry.At.IsZero() {
+		return nil
+	}
+	e.entry.Tally, e.entry.UnderWay, e.entry.BrokenOff = &e.tally, false, broken
+	e.o.o.Told(e.entry)
+	if err := e.o.journal.put(ctx, e.id, e.entry); err != nil {
+		return fmt.Errorf("keep it in the journal: %w", err)
+	}
+	return e.o.settled(ctx)
+}
+
+// durableTime is how long a disk may take to have what was done. It is done all the same.
+const durableTime = 10 * time.Second
+
+// settled waits until what was done is on disk.
+func (o *Operator) settled(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, durableTime)
+	defer cancel()
+	if err := o.o.Durable(ctx); err != nil {
+		return fmt.Errorf("it is done, and may not outlive a crash: %w", err)
+	}
+	return nil
+}
+
 // record keeps and tells what an operator has changed.
 func (o *Operator) record(ctx context.Context, e Entry) error {
 	e.At = o.s.o.Now()
@@ -62,7 +147,7 @@ func (o *Operator) record(ctx context.Context, e Entry) error {
 	if err := o.journal.add(ctx, o.s.o.IDs.Next(), e); err != nil {
 		return fmt.Errorf("keep it in the journal: %w", err)
 	}
-	return nil
+	return o.settled(ctx)
 }
 
 // Record keeps in the journal, and tells, what an operator has changed elsewhere. e.At is filled in.

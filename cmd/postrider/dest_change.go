@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -104,39 +103,4 @@ func newDestPausesCommand() *cobra.Command {
 	}
 	flags.add(pauses)
 	return pauses
-}
-
-func newJournalCommand() *cobra.Command {
-	var flags askFlags
-	journal := &cobra.Command{
-		Use:     "journal",
-		GroupID: groupRelay,
-		Short:   "See what operators have changed, and why",
-		Long:    "See what operators have changed in the queue and at destinations, the latest last.",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := flags.client()
-			if err != nil {
-				return err
-			}
-			all, err := client.Journal(cmd.Context())
-			if err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			if flags.json {
-				return json.NewEncoder(out).Encode(all)
-			}
-			for _, e := range all {
-				what := e.Destination
-				if what == "" {
-					what = deliveries(e.Changed)
-				}
-				fmt.Fprintf(out, "%s  %-8s %s, by %s: %s\n", e.At.Local().Format(time.DateTime), e.Action, plain(what), plain(e.Author), plain(e.Reason))
-			}
-			return nil
-		},
-	}
-	flags.add(journal)
-	return journal
 }

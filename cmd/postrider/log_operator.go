@@ -16,6 +16,9 @@ func logOrders(log zerolog.Logger) func(relay.Entry) {
 		if e.Tally != nil {
 			line.Int("changed", e.Tally.Changed).Int("matched", e.Tally.Matched).Int("failed", e.Tally.Failed)
 		}
+		if e.BrokenOff {
+			line.Bool("broken_off", true)
+		}
 		line.Msg("operated")
 	}
 }

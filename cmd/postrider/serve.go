@@ -185,7 +185,7 @@ func build(config *configs.Config, log zerolog.Logger, logFigures func() []relay
 		return d, err
 	}
 	operator, err := relay.NewOperator(context.Background(), relay.OperatorOptions{
-		Scheduler: d.scheduler, Notes: d.spool, Told: logOrders(log),
+		Scheduler: d.scheduler, Notes: d.spool, Told: logOrders(log), Durable: d.spool.Alive,
 	})
 	if err != nil {
 		return d, err

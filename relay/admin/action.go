@@ -19,7 +19,8 @@ type Action struct {
 	Select Selection `json:"select"`
 	// All must be set where Select sets no condition.
 	All bool `json:"all,omitempty"`
-	// Author and Reason say who wants it and why. Over TCP the token's name is the author.
+	// Reason says why it is wanted. The author is the token or, over the socket, the user at its
+	// other end; Author stands beside that, for who asks in the name of another.
 	Author string `json:"author,omitempty"`
 	Reason string `json:"reason"`
 	// Route is where reroute sends mail; "" for where the rules say now.

@@ -5,7 +5,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/user"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,6 +29,40 @@ func (s *serving) act(t *testing.T, a admin.Action) admin.Progress {
 		last = p
 	}
 	return last
+}
+
+// by is whom a change over the socket is ascribed to: us, and whom we named.
+func by(given string) string {
+	me, err := user.Current()
+	if err != nil {
+		return "uid " + strconv.Itoa(os.Getuid()) + " (given as " + given + ")"
+	}
+	return me.Username + " (given as " + given + ")"
+}
+
+// Over the socket the author is who the kernel says is at its other end, whoever is named; and that
+// is what the journal, the pause, the history and a held delivery say.
+func TestAuthorOverSocket(t *testing.T) {
+	t.Parallel()
+	s := serve(t, 2)
+	ctx := t.Context()
+	me := strings.TrimSuffix(by(""), " (given as )")
+	for given, want := range map[string]string{"": me, me: me, "anna": by("anna")} {
+		if _, err := s.client.ChangeDestination(ctx, "pause", "internet/one.test", admin.Change{Author: given, Reason: "they asked"}); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := s.client.Pauses(ctx); err != nil || len(p) != 1 || p[0].Author != want {
+			t.Errorf("given %q: pauses %+v, %v; want %q", given, p, err, want)
+		}
+		journal, err := s.client.Journal(ctx)
+		if n := len(journal); err != nil || n == 0 || journal[n-1].Author != want {
+			t.Errorf("given %q: journal %+v, %v; want %q", given, journal, err, want)
+		}
+		l, err := s.client.Limits(ctx, "internet/one.test")
+		if err != nil || len(l.Limits) == 0 || l.Limits[0].Reason != "by "+want+": they asked" {
+			t.Errorf("given %q: limits %+v, %v", given, l.Limits, err)
+		}
+	}
 }
 
 func states(entries []admin.Entry) map[string]int {
@@ -52,7 +89,7 @@ func TestActions(t *testing.T) {
 		t.Errorf("after hold: %v", n)
 	}
 	i := slices.IndexFunc(all, func(e admin.Entry) bool { return e.State == "held" })
-	if all[i].Reason != "by anna: a test" || all[i].Destination != "internet/two.test" {
+	if all[i].Reason != "by "+by("anna")+": a test" || all[i].Destination != "internet/two.test" {
 		t.Errorf("held: %+v", all[i])
 	}
 	if d, err := s.client.Destination(t.Context(), "internet/two.test"); err != nil || d.Depth.Held != 10 {
@@ -71,7 +108,7 @@ func TestActions(t *testing.T) {
 		t.Errorf("retry: %+v", p)
 	}
 	journal, err := s.client.Journal(t.Context())
-	if err != nil || len(journal) < 4 || journal[0].Action != "hold" || journal[0].Changed != 10 || journal[0].Author != "anna" || journal[0].Reason != "a test" {
+	if err != nil || len(journal) < 4 || journal[0].Action != "hold" || journal[0].Changed != 10 || journal[0].Author != by("anna") || journal[0].Reason != "a test" {
 		t.Errorf("journal %+v, %v", journal, err)
 	}
 }
@@ -122,7 +159,7 @@ func TestPauses(t *testing.T) {
 	if c, err := s.client.ChangeDestination(ctx, "pause", "internet/one.test", anna); err != nil || !c.Changed || c.Destination != "internet/one.test" {
 		t.Errorf("pause: %+v, %v", c, err)
 	}
-	if p, err := s.client.Pauses(ctx); err != nil || len(p) != 1 || p[0].Author != "anna" || p[0].Since.IsZero() {
+	if p, err := s.client.Pauses(ctx); err != nil || len(p) != 1 || p[0].Author != by("anna") || p[0].Since.IsZero() {
 		t.Errorf("pauses %+v, %v", p, err)
 	}
 	if n := states(s.list(t, admin.QueueQuery{})); n["paused"] != 3 || n["deferred"] != 3 {
@@ -133,7 +170,7 @@ func TestPauses(t *testing.T) {
 			t.Errorf("resume: %+v, %v; want %v", c, err, want)
 		}
 	}
-	for what, change := range map[string]admin.Change{"pause": {Author: "anna"}, "resume": {}} {
+	for what, change := range map[string]admin.Change{"pause": {Author: "anna"}, "resume": {Author: "an\nna"}} {
 		if c, err := s.client.ChangeDestination(ctx, what, "internet/one.test", change); err == nil {
 			t.Errorf("%s by %+v: %+v, want a refusal", what, change, c)
 		}
@@ -154,17 +191,17 @@ func TestActionRefused(t *testing.T) {
 	defer dial.CloseIdleConnections()
 	client := http.Client{Transport: dial}
 	for name, tt := range map[string]struct{ kind, body string }{
-		"a misspelt condition":  {"application/json", `{"action": "delete", "select": {"recipent": "c@two.test"}, "all": true, "author": "a", "reason": "b"}`},
-		"a form":                {"text/plain", `{"action": "delete", "select": {}, "all": true, "author": "a", "reason": "b"}`},
-		"no such action":        {"application/json", `{"action": "drop", "select": {}, "all": true, "author": "a", "reason": "b"}`},
-		"everything by mistake": {"application/json", `{"action": "delete", "select": {}, "author": "a", "reason": "b"}`},
-		"nobody":                {"application/json", `{"action": "delete", "select": {}, "all": true, "reason": "b"}`},
-		"no reason":             {"application/json", `{"action": "delete", "select": {}, "all": true, "author": "a"}`},
-		"a second value":        {"application/json", `{"action": "delete", "select": {}, "all": true, "author": "a", "reason": "b"} {}`},
-		"a route for delete":    {"application/json", `{"action": "delete", "select": {}, "all": true, "author": "a", "reason": "b", "route": "x"}`},
-		"an id that is none":    {"application/json", `{"action": "delete", "select": {"ids": ["x"]}, "author": "a", "reason": "b"}`},
-		"an age that overflows": {"application/json", `{"action": "delete", "select": {"older_seconds": -5}, "author": "a", "reason": "b"}`},
-		"nothing":               {"application/json", ``},
+		"a misspelt condition":   {"application/json", `{"action": "delete", "select": {"recipent": "c@two.test"}, "all": true, "author": "a", "reason": "b"}`},
+		"a form":                 {"text/plain", `{"action": "delete", "select": {}, "all": true, "author": "a", "reason": "b"}`},
+		"no such action":         {"application/json", `{"action": "drop", "select": {}, "all": true, "author": "a", "reason": "b"}`},
+		"everything by mistake":  {"application/json", `{"action": "delete", "select": {}, "author": "a", "reason": "b"}`},
+		"an author of two lines": {"application/json", `{"action": "delete", "select": {}, "all": true, "author": "a\nb", "reason": "b"}`},
+		"no reason":              {"application/json", `{"action": "delete", "select": {}, "all": true, "author": "a"}`},
+		"a second value":         {"application/json", `{"action": "delete", "select": {}, "all": true, "author": "a", "reason": "b"} {}`},
+		"a route for delete":     {"application/json", `{"action": "delete", "select": {}, "all": true, "author": "a", "reason": "b", "route": "x"}`},
+		"an id that is none":     {"application/json", `{"action": "delete", "select": {"ids": ["x"]}, "author": "a", "reason": "b"}`},
+		"an age that overflows":  {"application/json", `{"action": "delete", "select": {"older_seconds": -5}, "author": "a", "reason": "b"}`},
+		"nothing":                {"application/json", ``},
 	} {
 		resp, err := client.Post("http://relay/v1/queue/actions", tt.kind, strings.NewReader(tt.body))
 		if err != nil {

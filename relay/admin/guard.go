@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Token lets its bearer in over TCP.
@@ -59,7 +60,7 @@ func newGuard(tokens []Token, now func() time.Time) *guard {
 
 // caller is who asks.
 type caller struct {
-	// name is the token's; "" over the socket, whose owner says himself who he is.
+	// name is the token's, or over the socket that of the peer's user; "" where nobody knows it.
 	name string
 }
 
@@ -68,6 +69,8 @@ func (g *guard) admit(r *http.Request, a access) (caller, int, error) {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	socket := local != nil && local.Network() == "unix"
 	switch {
+	case socket && a >= toOperators:
+		return caller{name: peerOf(r)}, 0, nil
 	case socket || a == toAll:
 		return caller{}, 0, nil
 	case a == toOwner:
@@ -136,11 +139,16 @@ func (g *guard) match(secret string) (found Token, ok bool) {
 	return found, ok
 }
 
-// author is whom a change is ascribed to. A token's name cannot be talked away; over the
-// socket the caller says who he is.
+// authorMost bounds what a caller says of who wants a change, in bytes.
+const authorMost = 200
+
+// author is whom a change is ascribed to: the token or the user of the peer. Whom the caller names
+// besides stands beside that, never in its place.
 func (c caller) author(said string) (string, error) {
 	said = strings.TrimSpace(said)
 	switch {
+	case len(said) > authorMost || strings.ContainsFunc(said, unicode.IsControl):
+		return "", fmt.Errorf("author: want a name of at most %d bytes", authorMost)
 	case c.name == "" && said == "":
 		return "", errors.New("author: say who asks for the change")
 	case c.name == "":
@@ -148,5 +156,5 @@ func (c caller) author(said string) (string, error) {
 	case said == "" || said == c.name:
 		return c.name, nil
 	}
-	return fmt.Sprintf("%s (%s)", c.name, said), nil
+	return fmt.Sprintf("%s (given as %s)", c.name, said), nil
 }

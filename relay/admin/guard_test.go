@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 )
@@ -76,7 +77,8 @@ func TestGuard(t *testing.T) {
 func TestAuthor(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ token, said, want string }{
-		{"", "", ""}, {"", " anna ", "anna"}, {"ops", "", "ops"}, {"ops", "ops", "ops"}, {"ops", "anna", "ops (anna)"},
+		{"", "", ""}, {"", " anna ", "anna"}, {"ops", "", "ops"}, {"ops", "ops", "ops"}, {"ops", "anna", "ops (given as anna)"},
+		{"ops", "anna\nroot", ""}, {"", strings.Repeat("x", 201), ""},
 	} {
 		got, err := caller{name: tt.token}.author(tt.said)
 		if got != tt.want || (err == nil) != (tt.want != "") {

@@ -32,7 +32,7 @@ func TestLimits(t *testing.T) {
 		})
 	}
 	l, err = s.client.Limits(ctx, name)
-	if err != nil || l.Binding != "pause" || len(l.Limits) != 1 || !l.Limits[0].Binds || !strings.Contains(l.Limits[0].Reason, "anna: they asked") {
+	if err != nil || l.Binding != "pause" || len(l.Limits) != 1 || !l.Limits[0].Binds || !strings.Contains(l.Limits[0].Reason, by("anna")+": they asked") {
 		t.Errorf("paused: %+v, %v", l, err)
 	}
 	if len(l.Errors) != 2 || l.Errors[1].Times != 3 || l.Errors[1].Host != "mx.two.test" || l.Errors[1].Class != "quota" || l.Errors[0].Reply != "550 unknown" || time.Since(l.Errors[0].At) > time.Minute {

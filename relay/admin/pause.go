@@ -11,7 +11,7 @@ import (
 
 // Change asks for a change of a destination, and says who wants it and why.
 type Change struct {
-	// Author may be left out over TCP, where it is the token's name.
+	// Author is as in an Action.
 	Author string `json:"author,omitempty"`
 	Reason string `json:"reason,omitempty"`
 }
@@ -41,6 +41,15 @@ type JournalEntry struct {
 	Changed     int    `json:"changed,omitempty"`
 	Author      string `json:"author"`
 	Reason      string `json:"reason"`
+	// Select is what an action was to be done to; nil where all or nothing of the queue was meant.
+	Select *Selection `json:"select,omitempty"`
+	// Failed could not be changed, Busy were being attempted all the while.
+	Failed int `json:"failed,omitempty"`
+	Busy   int `json:"busy,omitempty"`
+	// UnderWay says that it goes on; BrokenOff that it did not come to its end. After a crash,
+	// at least as much was done as Changed says.
+	UnderWay  bool `json:"under_way,omitempty"`
+	BrokenOff bool `json:"broken_off,omitempty"`
 }
 
 func (s *Server) pauses(w http.ResponseWriter, _ *http.Request) {
@@ -59,9 +68,14 @@ func (s *Server) journal(w http.ResponseWriter, r *http.Request) {
 	}
 	all := []JournalEntry{}
 	for _, e := range entries {
-		j := JournalEntry{At: e.At, Action: e.Action, Destination: e.Destination, Author: e.Author, Reason: e.Reason}
+		j := JournalEntry{
+			At: e.At, Action: e.Action, Destination: e.Destination, Author: e.Author, Reason: e.Reason, UnderWay: e.UnderWay, BrokenOff: e.BrokenOff,
+		}
 		if e.Tally != nil {
-			j.Changed = e.Tally.Changed
+			j.Changed, j.Failed, j.Busy = e.Tally.Changed, e.Tally.Failed, e.Tally.Busy
+		}
+		if e.Select != nil && !e.Select.Everything() {
+			j.Select = selection(e.Select)
 		}
 		all = append(all, j)
 	}

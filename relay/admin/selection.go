@@ -128,6 +128,25 @@ func (s *Selection) selector() (relay.Selector, error) {
 	return sel, nil
 }
 
+// selection is what selector makes a selector of.
+func selection(sel *relay.Selector) *Selection {
+	s := &Selection{
+		Sender: sel.Sender, Recipient: sel.Recipient, Destination: sel.Destination, Route: sel.Route, User: sel.User, Tag: sel.Tag,
+		OlderSeconds: int64(sel.Older / time.Second), YoungerSeconds: int64(sel.Younger / time.Second),
+		LargerBytes: sel.Larger, SmallerBytes: sel.Smaller,
+	}
+	for _, id := range sel.IDs {
+		s.IDs = append(s.IDs, id.String())
+	}
+	for _, state := range sel.States {
+		s.States = append(s.States, state.String())
+	}
+	for _, class := range sel.Classes {
+		s.Classes = append(s.Classes, class.String())
+	}
+	return s
+}
+
 // exact is the destination, where the selection names one and no pattern.
 func (s *Selection) exact() (relay.Destination, bool) {
 	to := relay.ParseDestination(s.Destination)

@@ -102,7 +102,7 @@ func New(o Options) (*Server, error) {
 	if err := s.bind(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	s.http = http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
+	s.http = http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, ConnContext: withPeer}
 	return s, nil
 }
 

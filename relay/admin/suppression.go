@@ -29,7 +29,7 @@ type Suppression struct {
 type SuppressionOrder struct {
 	// Suppressions have the order's author, and its reason where they have none.
 	Suppressions []Suppression `json:"suppressions"`
-	// Author may be left out over TCP, where it is the token's name.
+	// Author is as in an Action.
 	Author string `json:"author,omitempty"`
 	Reason string `json:"reason"`
 	// DryRun changes nothing.

@@ -22,7 +22,7 @@ type TranscriptOrder struct {
 	// ForSeconds and SizeBytes bound it; 0 for 10 minutes and 10 MiB.
 	ForSeconds int64 `json:"for_seconds,omitempty"`
 	SizeBytes  int64 `json:"size_bytes,omitempty"`
-	// Author may be left out over TCP, where it is the token's name.
+	// Author is as in an Action.
 	Author string `json:"author,omitempty"`
 	Reason string `json:"reason"`
 }
