@@ -32,6 +32,11 @@ const (
 // replyToken is for an access token that cannot be had for now, whosever fault it is not ours.
 var replyToken = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 7, 0}, Class: relay.ClassHost}
 
+// replyNoToken is for an account of a person who has yet to sign in.
+func replyNoToken(user string, err error) *relay.Reply {
+	return saying(replyAuth, "No OAuth2 token of %s: run postrider oauth login", user).Because(err)
+}
+
 // accounts has the accounts of all routes, each once.
 type accounts struct {
 	client *http.Client
@@ -158,7 +163,7 @@ func (a *account) refresh(ctx context.Context) error {
 	// The file is what counts: it survives us, and somebody may have signed in anew.
 	held, err := ReadToken(a.o.TokenFile)
 	if err != nil {
-		return saying(replyAuth, "No OAuth2 token of %s: run postrider oauth login", a.user).Because(err)
+		return replyNoToken(a.user, err)
 	}
 	if held.User != a.user {
 		return saying(replyAuth, "The OAuth2 token of %s is not for %s: run postrider oauth login", held.User, a.user)
@@ -193,7 +198,7 @@ func (a *account) lock(ctx context.Context) (unlock func(), err error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, saying(replyToken, "The OAuth2 token of %s is in use by another process", a.user).Because(err)
 	}
-	return nil, saying(replyAuth, "No OAuth2 token of %s: run postrider oauth login", a.user).Because(err)
+	return nil, replyNoToken(a.user, err)
 }
 
 // save stores what was got, unless the file has another refresh token than the one that it was got

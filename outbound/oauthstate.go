@@ -11,15 +11,15 @@ import (
 type TokenState struct {
 	// User is the account, Grant how its tokens are got: see OAuth.Grant.
 	User, Provider, Grant string
-	// TokenFile is where the refresh token of a person is.
-	TokenFile string
 	// Routes are those that send as the account.
 	Routes []string
+	// TokenFile is where the refresh token of a person is.
+	TokenFile string
+	// Granted is when a person signed in, Renewed when the refresh token last changed.
+	Granted, Renewed time.Time
 	// Refreshed is when the access token was got, Expires until when it is good. Both are zero
 	// while there is none.
 	Refreshed, Expires time.Time
-	// Granted is when a person signed in, Renewed when the refresh token last changed.
-	Granted, Renewed time.Time
 	// Fault is why the latest try to get a token failed, and Failed when; zero when it did not.
 	Fault  string
 	Failed time.Time
@@ -56,6 +56,20 @@ func (s *shownToken) get() TokenState {
 	return s.state
 }
 
+// state is what is known of the account. Before its first use that is what is in the file.
+func (a *account) state() TokenState {
+	s := a.shown.get()
+	if !a.o.interactive() || !s.Refreshed.IsZero() || s.Fault != "" {
+		return s
+	}
+	t, err := ReadToken(a.o.TokenFile)
+	if err != nil {
+		s.Fault = replyNoToken(a.user, err).Text
+	}
+	s.Granted, s.Renewed, s.Refreshed, s.Expires = t.Granted, t.Renewed, t.Refreshed, t.Expires
+	return s
+}
+
 // Tokens shows the accounts of all routes, each once.
 func (t *Transport) Tokens() []TokenState {
 	routes := make(map[*account][]string)
@@ -70,7 +84,7 @@ func (t *Transport) Tokens() []TokenState {
 	t.accounts.mu.Unlock()
 	var states []TokenState
 	for _, a := range all {
-		state := a.shown.get()
+		state := a.state()
 		state.Routes = routes[a]
 		states = append(states, state)
 	}

@@ -69,6 +69,27 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// Before the first use of an account its file tells of it, and a file that is missing is a fault.
+func TestTokensBefore(t *testing.T) {
+	t.Parallel()
+	a := newAuthorizer(t, newClock())
+	cred := a.account(t)
+	tr := a.transport(t, cred, outboundtest.NewPeer(t, a.script()))
+	text := `{"version":1,"user":"relay@example.test","refresh_token":"refresh-0","granted":"2026-11-01T00:00:00Z"}`
+	if err := os.WriteFile(cred.OAuth.TokenFile, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s := tr.Tokens()[0]; s.Fault != "" || !s.Granted.Equal(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)) || !s.Refreshed.IsZero() {
+		t.Errorf("after a sign-in: %+v", s)
+	}
+	if err := os.Remove(cred.OAuth.TokenFile); err != nil {
+		t.Fatal(err)
+	}
+	if s := tr.Tokens()[0]; !strings.Contains(s.Fault, "oauth login") || !strings.Contains(figures(tr), "oauth_token_fault[user relay@example.test provider custom]=1") {
+		t.Errorf("without a file: %+v", s)
+	}
+}
+
 // A route that is led around is seen in the figures.
 func TestDivertedFigure(t *testing.T) {
 	t.Parallel()

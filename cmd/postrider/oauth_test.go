@@ -61,7 +61,7 @@ func TestOAuth(t *testing.T) {
 	config := oauthConfig(t, s.URL)
 
 	out, err := runCommand(t, "oauth", "status", "-c", config)
-	if err == nil || !strings.Contains(out, "relay@a.example, a person at custom, for a") || !strings.Contains(out, "FAULT") || !strings.Contains(out, "oauth login") {
+	if err == nil || !strings.Contains(out, "No relay runs") || !strings.Contains(out, "relay@a.example, a person at custom, for a") || !strings.Contains(out, "FAULT") || !strings.Contains(out, "oauth login") {
 		t.Errorf("before the sign-in: %v\n%s", err, out)
 	}
 	// Takes the second that must pass between two polls (RFC 8628 section 3.5).
@@ -70,11 +70,11 @@ func TestOAuth(t *testing.T) {
 		t.Fatalf("login: %v\n%s", err, out)
 	}
 	out, err = runCommand(t, "oauth", "status", "-c", config, "--check")
-	if err != nil || !strings.Contains(out, "signed in 0s ago") || strings.Count(out, "a token that is good now was got") != 2 {
+	if err != nil || !strings.Contains(out, "As the providers say now") || !strings.Contains(out, "signed in 0s ago") || strings.Count(out, "a token that is good now was got") != 2 {
 		t.Errorf("after it: %v\n%s", err, out)
 	}
 	out, err = runCommand(t, "oauth", "status", "-c", config, "--json")
-	if err != nil || !strings.Contains(out, `"grant":"application"`) || !strings.Contains(out, `"expires":"`) {
+	if err != nil || !strings.Contains(out, `"grant":"application"`) || !strings.Contains(out, `"source":"files"`) || !strings.Contains(out, `"expires":"`) {
 		t.Errorf("as JSON: %v\n%s", err, out)
 	}
 	if strings.Contains(out, "secret") {

@@ -195,7 +195,7 @@ func build(config *configs.Config, log zerolog.Logger, logFigures func() []relay
 		Spool: d.spool, Scheduler: d.scheduler, Operator: operator, Reloader: d, History: d.spool, Metrics: metrics, Events: events, Now: time.Now,
 		Trend: trend, Config: func() string { return *d.shown.Load() },
 		Figures: figures, Alive: d.alive,
-		Transcripts: d.transcripts, Suppressions: d.suppressions,
+		Transcripts: d.transcripts, Suppressions: d.suppressions, OAuthTokens: d.transports.tokens,
 		Importer: importer, Checkpoint: d.spool.Checkpoint,
 	})
 	if err != nil {

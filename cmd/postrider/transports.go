@@ -6,6 +6,7 @@ import (
 
 	"postrider/outbound"
 	"postrider/relay"
+	"postrider/relay/admin"
 )
 
 // transports has the Transport of the moment.
@@ -43,6 +44,15 @@ func (ts *transports) run(ctx context.Context) error {
 }
 
 func (ts *transports) figures() []relay.Figure { return ts.current.Load().Figures() }
+
+// tokens are those of the accounts that routes send as.
+func (ts *transports) tokens() []admin.OAuthToken {
+	var all []admin.OAuthToken
+	for _, s := range ts.current.Load().Tokens() {
+		all = append(all, admin.OAuthToken(s))
+	}
+	return all
+}
 
 func (ts *transports) lookupTXT(ctx context.Context, name string) ([]string, error) {
 	return ts.current.Load().LookupTXT(ctx, name)

@@ -119,6 +119,8 @@ func schemas() map[string]reflect.Type {
 		"Transcript":      reflect.TypeFor[Transcript](),
 		"Stopped":         reflect.TypeFor[Stopped](),
 
+		"OAuthToken": reflect.TypeFor[OAuthToken](),
+
 		"Suppression":        reflect.TypeFor[Suppression](),
 		"SuppressionOrder":   reflect.TypeFor[SuppressionOrder](),
 		"SuppressionRemoval": reflect.TypeFor[SuppressionRemoval](),

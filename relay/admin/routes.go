@@ -59,6 +59,7 @@ func (s *Server) table() []route {
 		{"POST /v1/suppressions", toOperators, s.suppressing(s.suppress)},
 		{"POST /v1/suppressions/remove", toOperators, s.suppressing(s.unsuppress)},
 		{"GET /v1/connections", toReaders, looking(s.connections)},
+		{"GET /v1/tokens", toReaders, looking(s.tokens)},
 		{"GET /v1/trend", toReaders, looking(s.trend)},
 		{"GET /v1/config", toReaders, looking(s.config)},
 		{"GET /v1/session", toAll, looking(s.session)},

@@ -52,6 +52,8 @@ type Options struct {
 	Transcripts Transcripts
 	// Suppressions has those for whom no mail is taken; nil for none.
 	Suppressions Suppressions
+	// OAuthTokens shows the accounts that routes send as; nil for none.
+	OAuthTokens func() []OAuthToken
 	// Figures are what the parts of the relay measure by themselves.
 	Figures []func() []relay.Figure
 	// Importer takes in messages of other queues; without one they can only be read.
