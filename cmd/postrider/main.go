@@ -89,6 +89,7 @@ Nothing is lost if you kill -9 the relay meanwhile and start it again.`,
 		newLoadCommand(),
 		newDocsCommand(),
 	)
+	explainUsage(root)
 	return root
 }
 
