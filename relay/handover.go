@@ -27,6 +27,7 @@ func (s *Scheduler) reserve(m *Message, ds []Delivery) {
 		}
 		d.Claimed, d.message = true, m
 		f.reserved++
+		b.settleLife(f) // or nothing would keep the bin until the commit has returned
 		b.memory += footprint(*d)
 		s.memory += footprint(*d)
 	}
