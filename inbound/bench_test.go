@@ -23,10 +23,12 @@ func (nowhere) Create(context.Context) (relay.Draft, error) { return forgotten{}
 
 type forgotten struct{}
 
-func (forgotten) Write(p []byte) (int, error)                                    { return len(p), nil }
-func (forgotten) Body() (io.ReadSeekCloser, error)                               { return nil, io.EOF }
-func (forgotten) Commit(context.Context, *relay.Message, []relay.Delivery) error { return nil }
-func (forgotten) Discard()                                                       {}
+func (forgotten) Write(p []byte) (int, error)      { return len(p), nil }
+func (forgotten) Body() (io.ReadSeekCloser, error) { return nil, io.EOF }
+func (forgotten) Commit(context.Context, *relay.Message, []relay.Delivery, ...relay.Event) error {
+	return nil
+}
+func (forgotten) Discard() {}
 
 // silent is an observer that forgets.
 type silent struct{ relay.Observer }

@@ -172,7 +172,7 @@ func (d *draft) Body() (io.ReadSeekCloser, error) {
 	}{bytes.NewReader(d.Bytes()), io.NopCloser(nil)}, nil
 }
 
-func (d *draft) Commit(_ context.Context, m *relay.Message, _ []relay.Delivery) error {
+func (d *draft) Commit(_ context.Context, m *relay.Message, _ []relay.Delivery, _ ...relay.Event) error {
 	if err := call(d.box.onCommit); err != nil {
 		return err
 	}

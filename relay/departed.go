@@ -104,11 +104,23 @@ func (t *Transaction) departures(m *Message) []Outcome {
 	return outcomes
 }
 
-// remember has the history keep who is not in the queue. Should that fail, mail is not stopped.
+// remember has the history keep what became of a message of which nothing is queued. There is no
+// batch that it could go with, and to lose it in a crash loses no mail: it is not waited for. Should it
+// fail, mail is not stopped.
 func (t *Transaction) remember(ctx context.Context, m *Message, gone []Outcome) {
 	h := t.o.History
 	if h == nil {
 		return
+	}
+	if err := h.Record(context.WithoutCancel(ctx), m, t.ends(m, gone)...); err != nil {
+		t.o.Observer.Faulted(Fault{Doing: "remember what was thrown away", Message: m.ID, Err: err})
+	}
+}
+
+// ends are the events of who is not in the queue.
+func (t *Transaction) ends(m *Message, gone []Outcome) []Event {
+	if len(gone) == 0 {
+		return nil
 	}
 	places := make(map[Address]int)
 	for i, r := range m.Envelope.Recipients {
@@ -128,7 +140,5 @@ func (t *Transaction) remember(ctx context.Context, m *Message, gone []Outcome) 
 			e.Removed = append(e.Removed, o.Recipient.Address.String())
 		}
 	}
-	if err := h.Record(context.WithoutCancel(ctx), m, events...); err != nil {
-		t.o.Observer.Faulted(Fault{Doing: "remember what was thrown away", Message: m.ID, Err: err})
-	}
+	return events
 }

@@ -85,7 +85,7 @@ func TestDepartedHaveOneEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, func(t *testing.T, r *rig) {
 				h := &memoir{}
-				r.history = h
+				r.history, r.spool = h, &memoirs{r.spool, h}
 				r.policy.Rule = ruled(tt.edits)
 				r.fill(t)
 				o := origin

@@ -12,8 +12,9 @@ import (
 // Spool.Settle, in the same batch as what it tells of. All methods are safe for use by several
 // goroutines.
 type History interface {
-	// Record keeps events that come with no settlement: what was thrown away of a message as it
-	// arrived, whether or not some of it is in the queue. It is called once for a message. It need not be durable when it returns.
+	// Record keeps events that come with neither a settlement nor a commit: of a message that was
+	// thrown away as it arrived. It is called once for a message. It need not be durable when it
+	// returns.
 	Record(ctx context.Context, m *Message, events ...Event) error
 	// Life returns what is known of a message, in the queue or not; ErrNotFound when that is
 	// nothing, or no more.

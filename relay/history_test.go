@@ -16,6 +16,8 @@ import (
 type memoir struct {
 	relay.History
 	lives []relay.Life
+	// commits counts those lives that were written with their message.
+	commits int
 }
 
 func (h *memoir) Record(_ context.Context, m *relay.Message, events ...relay.Event) error {
@@ -23,11 +25,37 @@ func (h *memoir) Record(_ context.Context, m *relay.Message, events ...relay.Eve
 	return nil
 }
 
+// memoirs is a spool that writes down what is to be remembered of messages that arrive.
+type memoirs struct {
+	relay.Spool
+	h *memoir
+}
+
+func (s *memoirs) Create(ctx context.Context) (relay.Draft, error) {
+	d, err := s.Spool.Create(ctx)
+	return memoirsDraft{d, s.h}, err
+}
+
+type memoirsDraft struct {
+	relay.Draft
+	h *memoir
+}
+
+func (d memoirsDraft) Commit(ctx context.Context, m *relay.Message, ds []relay.Delivery, events ...relay.Event) error {
+	if len(events) > 0 {
+		d.h.commits++
+		if err := d.h.Record(ctx, m, events...); err != nil {
+			return err
+		}
+	}
+	return d.Draft.Commit(ctx, m, ds)
+}
+
 // What a rule throws away is remembered, with those recipients that the message never had.
 func TestRemembersWhatIsThrownAway(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		h := &memoir{}
-		r.history = h
+		r.history, r.spool = h, &memoirs{r.spool, h}
 		r.policy.Rule = func(stage string, _ *relay.Message, rcpt relay.Recipient) relay.Ruling {
 			if stage == "rcpt" && rcpt.Address.Local == "trash" {
 				return relay.Ruling{Edits: &relay.Edits{Discard: true}}
@@ -38,8 +66,8 @@ func TestRemembersWhatIsThrownAway(t *testing.T) {
 		id := r.send(t, "ann@one.example", "a@site.test", "trash@site.test")
 		r.send(t, "ann@one.example", "b@site.test")
 		synctest.Wait()
-		if len(h.lives) != 1 || h.lives[0].ID != id {
-			t.Fatalf("remembered %+v, want one life", h.lives)
+		if len(h.lives) != 1 || h.lives[0].ID != id || h.commits != 1 {
+			t.Fatalf("remembered %+v, %d with their message, want one life, with it", h.lives, h.commits)
 		}
 		got := h.lives[0].Events[0]
 		if len(h.lives[0].Events) != 1 || !got.Final() || !reflect.DeepEqual(got.Removed, []string{"trash@site.test"}) || got.Recipients != nil {

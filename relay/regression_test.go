@@ -48,11 +48,11 @@ type hookedDraft struct {
 	h *hooked
 }
 
-func (d hookedDraft) Commit(ctx context.Context, m *relay.Message, ds []relay.Delivery) error {
+func (d hookedDraft) Commit(ctx context.Context, m *relay.Message, ds []relay.Delivery, events ...relay.Event) error {
 	if d.h.commit != nil {
 		d.h.commit()
 	}
-	return d.Draft.Commit(ctx, m, ds)
+	return d.Draft.Commit(ctx, m, ds, events...)
 }
 
 // A message is quarantined by one courier while another is delivering it.

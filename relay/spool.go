@@ -93,10 +93,10 @@ type Draft interface {
 	// Body reads back what was written so far.
 	Body() (io.ReadSeekCloser, error)
 	// Commit stores the message and its deliveries with the body as one atomic, durable
-	// change. Deliveries with Claimed set are claimed for the caller before anyone can see
+	// change, and where the Spool keeps a History the events with them. Deliveries with Claimed set are claimed for the caller before anyone can see
 	// them. On an error nothing is stored and no claim is held. The draft is used up
 	// either way.
-	Commit(ctx context.Context, m *Message, ds []Delivery) error
+	Commit(ctx context.Context, m *Message, ds []Delivery, events ...Event) error
 	// Discard drops the draft. After Commit it does nothing, so it can be deferred.
 	Discard()
 }

@@ -254,10 +254,11 @@ func (t *Transaction) commit(ctx context.Context, draft Draft, m *Message, ds []
 	if scheduler != nil {
 		scheduler.reserve(m, ds)
 	}
+	gone := t.departures(m)
 	// The client may be gone by now; the message is whole and is kept all the same. One that is
 	// thrown away needs no room.
 	if len(ds) > 0 {
-		if err := draft.Commit(context.WithoutCancel(ctx), m, ds); err != nil {
+		if err := draft.Commit(context.WithoutCancel(ctx), m, ds, t.ends(m, gone)...); err != nil {
 			if scheduler != nil {
 				scheduler.cancel(ds)
 			}
@@ -271,8 +272,10 @@ func (t *Transaction) commit(ctx context.Context, draft Draft, m *Message, ds []
 	}
 	t.o.Observer.Accepted(accepted)
 	tellHeld(t.o.Observer, m, ds, "")
-	if gone := t.departures(m); len(gone) > 0 {
-		t.remember(ctx, m, gone)
+	if len(gone) > 0 {
+		if len(ds) == 0 {
+			t.remember(ctx, m, gone)
+		}
 		t.o.Observer.Attempted(Attempted{Delivery: Delivery{DeliveryID: DeliveryID{Message: m.ID}}, Message: m, Outcomes: gone})
 	}
 	if scheduler != nil {

@@ -119,12 +119,12 @@ func (f fullDraft) Write(p []byte) (int, error) {
 	return f.Draft.Write(p)
 }
 
-func (f fullDraft) Commit(ctx context.Context, m *relay.Message, ds []relay.Delivery) error {
+func (f fullDraft) Commit(ctx context.Context, m *relay.Message, ds []relay.Delivery, events ...relay.Event) error {
 	if f.at == "commit" {
 		f.Draft.Discard()
 		return relay.StorageFull(errors.New("no space"))
 	}
-	return f.Draft.Commit(ctx, m, ds)
+	return f.Draft.Commit(ctx, m, ds, events...)
 }
 
 // A session's transaction serves one message after the other and forgets in between (I15).

@@ -20,6 +20,7 @@ type arrival struct {
 	s      *Spool
 	m      *relay.Message
 	ds     []relay.Delivery
+	events []relay.Event
 	layout layout
 	places []place
 }
@@ -43,7 +44,7 @@ func (a *arrival) add(b *pebble.Batch, body []byte) error {
 	if err := b.Set(messageKey(a.m.ID), record, nil); err != nil {
 		return err
 	}
-	if err := a.s.addIndex(b, a.m); err != nil {
+	if err := errors.Join(a.s.addIndex(b, a.m, a.events...), a.s.addEvents(b, aloof(a.m.ID), a.events)); err != nil {
 		return err
 	}
 	a.places = make([]place, 0, len(a.ds))

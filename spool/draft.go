@@ -110,19 +110,18 @@ func (d *draft) Body() (io.ReadSeekCloser, error) {
 }
 
 // Commit stores the message in one synced batch.
-func (d *draft) Commit(ctx context.Context, m *relay.Message, ds []relay.Delivery) error {
+func (d *draft) Commit(ctx context.Context, m *relay.Message, ds []relay.Delivery, events ...relay.Event) error {
 	if d.used {
 		return errUsed
 	}
 	d.used = true
-	if err := d.commit(ctx, m, ds); err != nil {
+	if err := d.commit(ctx, arrival{s: d.s, m: m, ds: ds, events: events, layout: layout{body: d.body, chunks: d.chunks}}); err != nil {
 		return fmt.Errorf("commit message %s: %w", m.ID, err)
 	}
 	return nil
 }
 
-func (d *draft) commit(ctx context.Context, m *relay.Message, ds []relay.Delivery) error {
-	a := arrival{s: d.s, m: m, ds: ds, layout: layout{body: d.body, chunks: d.chunks}}
+func (d *draft) commit(ctx context.Context, a arrival) error {
 	b := d.s.db.NewBatch()
 	if err := a.add(b, d.tail); err != nil {
 		return errors.Join(err, b.Close(), d.remove())

@@ -165,9 +165,13 @@ func (s *Spool) addRecord(b *pebble.Batch, m *relay.Message, events []relay.Even
 	if err == nil && !known {
 		err = s.addFacts(b, m, nil)
 	}
-	// No part of a message in the queue has that number.
-	p := place{id: relay.DeliveryID{Message: m.ID, Part: math.MaxUint32}}
-	return errors.Join(err, s.addIndex(b, m, events...), s.addEvents(b, p, events))
+	return errors.Join(err, s.addIndex(b, m, events...), s.addEvents(b, aloof(m.ID), events))
+}
+
+// aloof is the place of events that come with no settlement: no part of a message in the queue has
+// that number.
+func aloof(id relay.ID) place {
+	return place{id: relay.DeliveryID{Message: id, Part: math.MaxUint32}}
 }
 
 // has says whether there is a record, readable or not.

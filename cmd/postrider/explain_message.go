@@ -364,7 +364,7 @@ func (d *explainDraft) Body() (io.ReadSeekCloser, error) {
 }
 
 // Commit looks at the deliveries.
-func (d *explainDraft) Commit(_ context.Context, _ *relay.Message, ds []relay.Delivery) error {
+func (d *explainDraft) Commit(_ context.Context, _ *relay.Message, ds []relay.Delivery, _ ...relay.Event) error {
 	d.seen.deliveries = ds
 	return nil
 }

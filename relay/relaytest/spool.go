@@ -412,7 +412,7 @@ func (d *draft) Body() (io.ReadSeekCloser, error) {
 	return body{bytes.NewReader(d.body)}, nil
 }
 
-func (d *draft) Commit(ctx context.Context, m *relay.Message, ds []relay.Delivery) error {
+func (d *draft) Commit(ctx context.Context, m *relay.Message, ds []relay.Delivery, _ ...relay.Event) error {
 	if d.used {
 		return errUsed
 	}
