@@ -1,6 +1,7 @@
 package inbound
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -78,9 +79,16 @@ func (s *Server) newManners(l Listener, limits Limits) (*manners, error) {
 	return m, nil
 }
 
+// listen binds without TCP keep-alive: a session has a deadline for each wait, and four system calls
+// for each connection are saved.
+func listen(network, address string) (net.Listener, error) {
+	config := net.ListenConfig{KeepAlive: -1}
+	return config.Listen(context.Background(), network, address)
+}
+
 // bind listens. A Unix socket that nobody answers at is left over from a crash and goes.
 func bind(network, address string) (net.Listener, error) {
-	bound, err := net.Listen(network, address)
+	bound, err := listen(network, address)
 	if network != "unix" || !errors.Is(err, syscall.EADDRINUSE) {
 		return bound, err
 	}
@@ -99,7 +107,7 @@ func bind(network, address string) (net.Listener, error) {
 	if err := os.Remove(address); err != nil {
 		return nil, err
 	}
-	return net.Listen(network, address)
+	return listen(network, address)
 }
 
 // serve takes clients in until the door is closed. An error such as EMFILE passes, and is
