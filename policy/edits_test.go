@@ -303,13 +303,13 @@ func TestActionFaults(t *testing.T) {
 		})
 	}
 	_, err := policy.New(policy.Options{
-		Routes: []policy.Route{{Name: "all"}, {Name: "late", When: "true"}, {Name: "named"}, {Name: "fallback", Wanted: true}},
+		Routes: []policy.Route{{Name: "all"}, {Name: "late", When: "true"}, {Name: "named"}, {Name: "fallback", Wanted: true}, {Name: "spare", When: "false"}},
 		Rules: []policy.Rule{
 			{Name: "a", At: "mail", Route: "named"}, {Name: "b", At: "mail", Dry: true, Reject: "550 5.7.1 no"},
 			{Name: "c", At: "mail", Accept: true}, {Name: "d", At: "mail", Accept: true}, {Name: "e", At: "data", Accept: true},
 		},
 	})
-	want := "rules[3]: is never reached: the rule \"c\" above ends the stage\nroutes[1]: is never reached: the route \"all\" above takes everything"
+	want := "rules[3]: is never reached: the rule \"c\" above ends the stage\nroutes[1]: is never reached: the route \"all\" above takes everything; a spare one has when: \"false\""
 	if got := fmt.Sprint(err); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

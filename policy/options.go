@@ -178,8 +178,10 @@ func (o *Options) checkReach() error {
 	}
 	above := ""
 	for i, r := range o.Routes {
-		if above != "" && !r.Wanted && !wanted[r.Name] {
-			faults.add(fmt.Errorf("is never reached: the route %q above takes everything", above), "routes[%d]", i)
+		// A spare route, which operators send mail to by its name, says that it takes nothing itself.
+		spare := strings.TrimSpace(r.When) == "false"
+		if above != "" && !r.Wanted && !wanted[r.Name] && !spare {
+			faults.add(fmt.Errorf("is never reached: the route %q above takes everything; a spare one has when: \"false\"", above), "routes[%d]", i)
 		}
 		if above == "" && r.When == "" && !r.Through {
 			above = r.Name
