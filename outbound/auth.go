@@ -35,6 +35,7 @@ func (c *conn) authenticate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.secrets.add(token)
 	err = c.sasl(&bearer{name: name, user: cred.User, token: token, host: c.remote})
 	if reply, ok := err.(*relay.Reply); ok && reply.Class == relay.ClassAuth {
 		account.refused(ctx, token)
@@ -71,8 +72,11 @@ func (c *conn) sasl(m sasl.Client) error {
 	if err != nil {
 		return saying(replyAuth, "Cannot authenticate to %s", c.remote).Because(err)
 	}
+	defer func() { c.secrets = nil }()
+	c.secrets.add(c.route.Auth.Password)
 	line := "AUTH " + name
 	if initial != nil {
+		c.secrets.add(string(initial))
 		line += " " + base64.StdEncoding.EncodeToString(initial)
 	}
 	takeDown := c.transcript.Command
@@ -95,6 +99,9 @@ func (c *conn) sasl(m sasl.Client) error {
 			continue
 		}
 		if response, err := m.Next(challenge); err == nil {
+			if answer := string(response); answer != c.route.Auth.User {
+				c.secrets.add(answer)
+			}
 			line = base64.StdEncoding.EncodeToString(response)
 		}
 	}

@@ -64,6 +64,8 @@ type conn struct {
 	others    []remote
 	visiting  bool
 	fruitless int
+	// secrets are what must not be seen of what the peer says while we authenticate.
+	secrets secrets
 	// closed says that nothing more must be read or written.
 	closed bool
 	// transcript takes down what is said, nil where nobody wants to read it.
@@ -156,8 +158,13 @@ func (c *conn) readBy(deadline time.Time) (answerLines, error) {
 	}
 	a, err := readReply(c.r)
 	c.unfit = c.unfit || a.mixed
-	c.heard(a, err)
-	return a, err
+	err = c.secrets.scrubFault(err)
+	seen := c.secrets.scrub(a)
+	c.heard(seen, err)
+	if a.code/100 == 3 { // a challenge is for us alone, and has to be as it is
+		return a, err
+	}
+	return seen, err
 }
 
 // command sends one line and reads its reply.
