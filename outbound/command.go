@@ -37,6 +37,9 @@ func (c *commands) mail() string {
 	if f.requireTLS && c.encrypted && e.RequireTLS {
 		b.WriteString(" REQUIRETLS") // RFC 8689 section 4.2.1
 	}
+	if f.priority && e.Priority != 0 {
+		b.WriteString(" MT-PRIORITY=" + strconv.Itoa(int(e.Priority))) // RFC 6710
+	}
 	if f.dsn {
 		switch e.Return {
 		case relay.ReturnFull:

@@ -11,7 +11,7 @@ import (
 
 func parameters(t *testing.T) {
 	everything := func(m *relay.Message) {
-		m.Envelope.EightBit = true
+		m.Envelope.EightBit, m.Envelope.Priority = true, 4
 		m.Envelope.Return, m.Envelope.EnvelopeID = relay.ReturnHeaders, "id+1 =x"
 		m.Envelope.Recipients[0].Notify = relay.NotifySuccess | relay.NotifyDelay
 		m.Envelope.Recipients[0].Original = "rfc822;o+x@to.test"
@@ -28,6 +28,10 @@ func parameters(t *testing.T) {
 			"RCPT TO:<a@to.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;o+2Bx@to.test"},
 		{"none", []string{}, everything, "MAIL FROM:<sender@from.test>", "RCPT TO:<a@to.test>"},
 		{"SIZE without a limit", []string{"SIZE"}, everything, "MAIL FROM:<sender@from.test> SIZE=" + size, "RCPT TO:<a@to.test>"},
+		{"MT-PRIORITY", []string{"mt-priority MIXER"}, everything, "MAIL FROM:<sender@from.test> MT-PRIORITY=4", "RCPT TO:<a@to.test>"},
+		{"less urgent", []string{"MT-PRIORITY", "SIZE"}, func(m *relay.Message) { m.Envelope.Priority = -9 },
+			"MAIL FROM:<sender@from.test> SIZE=" + size + " MT-PRIORITY=-9", "RCPT TO:<a@to.test>"},
+		{"no priority", []string{"MT-PRIORITY"}, func(*relay.Message) {}, "MAIL FROM:<sender@from.test>", "RCPT TO:<a@to.test>"},
 		{"bounce", []string{"DSN"}, func(m *relay.Message) {
 			m.Envelope.Sender, m.Envelope.Recipients[0].Notify = relay.Address{}, relay.NotifyNever
 		}, "MAIL FROM:<>", "RCPT TO:<a@to.test> NOTIFY=NEVER"},

@@ -7,7 +7,7 @@ import (
 
 // features are what a peer's EHLO reply offers.
 type features struct {
-	startTLS, pipelining, chunking, eightBit, smtpUTF8, dsn, requireTLS bool
+	startTLS, pipelining, chunking, eightBit, smtpUTF8, dsn, requireTLS, priority bool
 	// size is the most bytes that the peer takes; 0 where it does not say (RFC 1870).
 	size int64
 	// sized says that SIZE was offered, with a limit or without.
@@ -55,6 +55,8 @@ func (f *features) set(keyword string, args []string) {
 		f.dsn = true
 	case "REQUIRETLS":
 		f.requireTLS = true
+	case "MT-PRIORITY":
+		f.priority = true
 	case "AUTH":
 		f.auth = append(f.auth, args...)
 	case "SIZE":
