@@ -114,6 +114,9 @@ func (s *serving) add(t *testing.T, id relay.ID) relay.ID {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := draft.Write([]byte("x\r\n")); err != nil {
+		t.Fatal(err)
+	}
 	m := &relay.Message{
 		ID: id, Header: []byte("Subject: hello\r\nMessage-ID: <x@y>\r\n\r\n"), Size: 40, Received: time.Now(),
 		Envelope: relay.Envelope{Sender: relay.Address{Local: "a", Domain: "example.com"}, Recipients: []relay.Recipient{

@@ -75,6 +75,7 @@ func (s *Server) table() []route {
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
+	known := parameters()
 	for _, rt := range s.table() {
 		mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -85,6 +86,12 @@ func (s *Server) routes() http.Handler {
 				}
 				refuse(w, code, err)
 				return
+			}
+			if isAPI(rt.pattern) {
+				if err := checkQuery(known[rt.pattern], r); err != nil {
+					refuse(w, http.StatusBadRequest, err)
+					return
+				}
 			}
 			rt.handle(w, r, c)
 		})

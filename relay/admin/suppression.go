@@ -101,6 +101,9 @@ func (s *Server) suppressions(w http.ResponseWriter, r *http.Request, _ caller) 
 func (s *Server) suppress(w http.ResponseWriter, r *http.Request, c caller) error {
 	var o SuppressionOrder
 	err := read(w, r, &o)
+	if err == nil && o.Suppressions == nil {
+		err = errors.New("suppressions: say whose")
+	}
 	if err == nil {
 		o.Author, err = c.author(o.Author)
 	}
@@ -128,6 +131,9 @@ func (s *Server) suppress(w http.ResponseWriter, r *http.Request, c caller) erro
 func (s *Server) unsuppress(w http.ResponseWriter, r *http.Request, c caller) error {
 	var o SuppressionRemoval
 	err := read(w, r, &o)
+	if err == nil && o.Addresses == nil {
+		err = errors.New("addresses: say whose")
+	}
 	if err == nil {
 		o.Author, err = c.author(o.Author)
 	}
