@@ -2,7 +2,6 @@ package dkim
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -15,7 +14,15 @@ const maxHeader = 1 << 20
 
 // ErrHeader is why a message is not signed: its header section is not one that a
 // verifier would read the same way.
-var ErrHeader = errors.New("malformed header")
+var ErrHeader error = &unsignable{"header", "malformed header"}
+
+// unsignable is a reason for not signing a message.
+type unsignable struct{ word, text string }
+
+func (u *unsignable) Error() string { return u.text }
+
+// Unsignable gives the reason in a word, for metrics.
+func (u *unsignable) Unsignable() string { return u.word }
 
 // header is the fields of a message's header section, in their order.
 type header []field

@@ -126,7 +126,7 @@ func (s *keyset) find(match, domain string) []*key {
 }
 
 // ErrNoKey is why a message is not signed as a rule wants it.
-var ErrNoKey = errors.New("no such key")
+var ErrNoKey error = &unsignable{"key", "no such key"}
 
 // choose finds the keys for a message: those that a rule names, else the user's, else
 // those of the domains that the message says, From first.

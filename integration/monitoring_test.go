@@ -13,11 +13,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"postrider/integration"
+	"postrider/outbound/outboundtest"
 )
 
 // monitoring is where the dashboard and the alerts are.
@@ -45,6 +47,45 @@ func TestMonitoringNames(t *testing.T) {
 	}
 }
 
+// What operators were promised to see is there in a relay at work, and no label has a value for each
+// message, address or domain.
+func TestMonitoringPromises(t *testing.T) {
+	t.Parallel()
+	text := metricsAtWork(t)
+	for promise, names := range map[string][]string{
+		"accepted":                   {"messages_accepted_total", "recipients_accepted_total", "accepted_bytes_total"},
+		"refused by reason":          {`refused_total{code="552",reason="size",stage="mail"}`},
+		"delivered":                  {`recipients_total{class="none",status="delivered"}`, "destination_recipients_total"},
+		"deferred by class":          {`recipients_total{class="host",status="deferred"}`},
+		"bounced by class":           {`recipients_total{class="user",status="bounced"}`},
+		"queue depth and age":        {"queue_deliveries", "queue_oldest_seconds", "queue_held_deliveries", "destination_queue_deliveries", "destination_queue_oldest_seconds"},
+		"250 latency":                {"answer_seconds_bucket", "commit_seconds_bucket"},
+		"delays":                     {`delay_seconds_count{phase="queue"}`, `delay_seconds_count{phase="connect"}`, `delay_seconds_count{phase="transmit"}`},
+		"connections":                {"outbound_connections", "inbound_connections", `outbound_phase_connections{phase="carrying"}`, `outbound_phase_longest_seconds{phase="opening"}`, "outbound_connections_lost"},
+		"window and gate":            {"destination_window", "destination_closed", "gate_closings_total"},
+		"DNS":                        {"dns_cache_hits_total", "dns_lookup_seconds_total"},
+		"TLS versions":               {`attempts_total{tls="none"}`, `messages_accepted_total{listener="local",tls="none"}`},
+		"DKIM":                       {`messages_signed_total{reason="",result="signed"}`, `messages_signed_total{reason="no_key",result="unsigned"}`, `messages_signed_total{reason="header",result="failed"}`},
+		"spool":                      {"spool_syncs_total", "spool_written_bytes_total", "spool_used_bytes", "spool_free_bytes", "spool_min_free_bytes"},
+		"history and outbox":         {"history_used_bytes", "history_limit_bytes", "outbox_used_bytes", "outbox_limit_bytes", "webhook_behind_bytes", "webhook_failing_seconds"},
+		"tokens' age":                {"oauth_token_age_seconds", "oauth_token_left_seconds", "oauth_token_fault"},
+		"watchdog":                   {"moving 1", "moving_proof_seconds", "watch_found_total", "watch_found_timestamp_seconds"},
+		"notices and double bounces": {"notices_total", "double_bounces_total"},
+		"log":                        {"log_lines_dropped_total", "log_buffered_bytes"},
+	} {
+		for _, name := range names {
+			if !strings.Contains(text, "\npostrider_"+name) {
+				t.Errorf("%s: no postrider_%s", promise, name)
+			}
+		}
+	}
+	for _, label := range regexp.MustCompile(`="([^"]*(?:@|\.test)[^"]*)"`).FindAllStringSubmatch(text, -1) {
+		if label[1] != "relay@example.com" { // whom we are at an upstream: as many as the configuration has
+			t.Errorf("a label has the value %q", label[1])
+		}
+	}
+}
+
 // metricsAtWork are the metrics of a relay that has delivered, refused, and has mail waiting.
 func metricsAtWork(t *testing.T) string {
 	t.Helper()
@@ -55,14 +96,26 @@ func metricsAtWork(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	a := newAuthority(t)
+	peer := outboundtest.NewPeer(t, outboundtest.Script{Mechanisms: []string{"XOAUTH2"}, Token: a.takes})
+	_, token := a.configure(t, peer)
 	relay := startRelay(t, ctx, fmt.Sprintf(`routes:
   - {name: dead, when: recipient.domain == "dead.test", hosts: ["127.0.0.1:%d"]}
+  - name: cloud
+    when: recipient.domain == "cloud.test"
+    hosts: [%q]
+    auth: {user: relay@example.com, oauth2: {provider: custom, client_id: c, token_url: %q, token_file: %q}}
+  - {name: bounce, when: recipient.domain == "bounce.test", hosts: [%q]}
   - {name: live, hosts: [%q]}
-`, port, sink.Addr()))
-	for _, to := range []string{"a@live.test", "b@dead.test"} {
+events: {webhooks: [{name: shop, url: "http://127.0.0.1:9/", secret: 0123456789abcdef0123456789abcdef}]}
+`, port, peer.Addr(), a.url, token, refusing(t, ctx), sink.Addr()))
+	for _, to := range []string{"a@live.test", "b@dead.test", "c@cloud.test", "d@bounce.test"} {
 		if err := send(relay.Addr(), "a@one.test", to); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := send(relay.Addr(), "", "nobody@bounce.test"); err != nil {
+		t.Fatal(err)
 	}
 	if err := refused(relay.Addr()); err != nil {
 		t.Fatal(err)
@@ -73,11 +126,19 @@ func metricsAtWork(t *testing.T) string {
 	socket := filepath.Join(filepath.Dir(relay.Config), "admin.sock")
 	for { // the attempt is counted a moment after the sink has the message
 		text := overSocket(t, ctx, socket, "/metrics")
-		if strings.Contains(text, "\npostrider_attempts_total{") || ctx.Err() != nil {
+		missing := slices.ContainsFunc([]string{"postrider_attempts_total{", "postrider_oauth_token_age_seconds{", "postrider_notices_total{dropped=\"false\"", "postrider_double_bounces_total 1"},
+			func(name string) bool { return !strings.Contains(text, "\n"+name) })
+		if !missing || ctx.Err() != nil {
 			return text
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// refusing is a next hop that knows nobody.
+func refusing(t *testing.T, ctx context.Context) string {
+	t.Helper()
+	return newSink(t, ctx, "127.0.0.1:0", "--reject", "rcpt:550 5.1.1 no such user").Addr()
 }
 
 // refused has a message refused for its size.

@@ -97,6 +97,9 @@ type Scheduler struct {
 	poolAlarms  alarms[*pool]
 	memory      int64
 	connections int
+	// stalls counts what the watch found not to move, the last time at stalledAt.
+	stalls    int
+	stalledAt time.Time
 	// underway are the attempts that are being made.
 	underway map[DeliveryID]Underway
 	// blocked are the pools that wait for ConnectionsTotal to have room, resting those with

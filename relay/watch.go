@@ -72,6 +72,10 @@ func (s *Scheduler) look(stood *map[*bin]struct{}) (faults []Fault) {
 		s.advance(b)
 	}
 	*stood = standing
+	if len(faults) > 0 {
+		s.stalls += len(faults)
+		s.stalledAt = now
+	}
 	return faults
 }
 

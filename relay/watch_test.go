@@ -3,6 +3,7 @@ package relay_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,18 @@ func (r *rig) faultsOf(word string) (n int) {
 		}
 	}
 	return n
+}
+
+// figure is the value of a metric.
+func (r *rig) figure(t *testing.T, name string, labels ...string) float64 {
+	t.Helper()
+	for _, f := range r.scheduler.Figures() {
+		if f.Name == name && (len(labels) == 0 || slices.Contains(f.Labels, labels[0])) {
+			return f.Value
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
 }
 
 // A connection that hangs past every deadline is reported and ended; one that cannot be ended gives its
@@ -75,8 +88,21 @@ func TestStuckConnection(t *testing.T) {
 				if len(all) != 1 || all[0].Phase.String() != c.phase {
 					t.Errorf("connections %+v, want one that is %s", all, c.phase)
 				}
+				if age := r.figure(t, "outbound_phase_longest_seconds", c.phase); age != 60 {
+					t.Errorf("metrics: %s for %v seconds, want 60", c.phase, age)
+				}
 				r.send(t, "a@example.com", "second@x.test")
 				after(48 * time.Minute)
+				lost := 0.0
+				if c.deaf {
+					lost = 1
+				}
+				if got := r.figure(t, "outbound_connections_lost"); got != lost {
+					t.Errorf("metrics: %v connections lost, want %v", got, lost)
+				}
+				if got, at := r.figure(t, "watch_found_total"), r.figure(t, "watch_found_timestamp_seconds"); got != float64(c.faults) || at == 0 {
+					t.Errorf("metrics: found %v at %v, want %d", got, at, c.faults)
+				}
 				if got := r.faultsOf(c.phase); got != c.faults {
 					t.Errorf("%d reports of a connection that is %s, want %d: %v", got, c.phase, c.faults, r.observer.AllFaults())
 				}

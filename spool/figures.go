@@ -3,6 +3,7 @@ package spool
 import (
 	"context"
 	"math"
+	"time"
 
 	"postrider/relay"
 )
@@ -24,8 +25,21 @@ func (s *Spool) Figures() []relay.Figure {
 		relay.Figure{Name: "spool_used_bytes", Help: "Bytes that the spool takes on its disk.", Value: float64(m.DiskSpaceUsage())},
 		relay.Figure{Name: "spool_compactions_total", Help: "Compactions of the spool's tables.", Grows: true, Value: float64(m.Compact.Count)},
 	)
+	if s.o.History.on() {
+		figures = append(figures,
+			relay.Figure{Name: "history_used_bytes", Help: "Bytes that the history takes on disk, roughly.", Value: float64(s.historySize(later(s.historyFrom(), time.UnixMilli(0))))},
+			relay.Figure{Name: "history_limit_bytes", Help: "Bytes that the history may take before its oldest part is dropped; 0 for any number.", Value: float64(max(s.o.History.Size, 0))},
+		)
+	}
 	if free, err := s.o.FreeSpace(); err == nil && free < math.MaxInt64 {
 		figures = append(figures, relay.Figure{Name: "spool_free_bytes", Help: "Free space of the spool's disk.", Value: float64(free)})
 	}
 	return figures
+}
+
+func later(t, u time.Time) time.Time {
+	if t.After(u) {
+		return t
+	}
+	return u
 }

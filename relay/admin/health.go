@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"postrider/relay"
 )
 
 const (
@@ -23,6 +25,7 @@ type pulse struct {
 	mu   sync.Mutex
 	at   time.Time
 	last error
+	took time.Duration
 }
 
 func (p *pulse) feel(ctx context.Context) error {
@@ -34,9 +37,22 @@ func (p *pulse) feel(ctx context.Context) error {
 	// The answer is for all who ask, so it does not end with who asked first.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), healthTime)
 	defer cancel()
+	began := p.now()
 	p.last = p.alive(ctx)
 	p.at = p.now()
+	p.took = p.at.Sub(began)
 	return p.last
+}
+
+// Figures show the proof to metrics, as the watchdog sees it.
+func (p *pulse) Figures() []relay.Figure {
+	moves := number(p.feel(context.Background()) == nil)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return []relay.Figure{
+		{Name: "moving", Help: "1 while the scheduler and the spool prove that they move, as for the watchdog.", Value: float64(moves)},
+		{Name: "moving_proof_seconds", Help: "How long the latest proof took: a round of the scheduler and a write to the spool.", Value: p.took.Seconds()},
+	}
 }
 
 // health says whether the relay moves.

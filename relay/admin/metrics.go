@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ type Metrics struct {
 	size, recipients            prometheus.Counter
 	answer, commit              prometheus.Histogram
 	signatures                  [len(signatureWords)]prometheus.Counter
+	doubles                     prometheus.Counter
 	outcomes                    outcomeCounters
 	ambiguous, eightBit         prometheus.Counter
 	queue, connect, transmit    prometheus.Observer
@@ -73,9 +75,9 @@ func (m *Metrics) registerIn() {
 	m.recipients = m.counter("recipients_accepted_total", "Recipients of the messages accepted.")
 	m.answer = m.histogram("answer_seconds", "Time from the last byte of a message to its 250.", answerBuckets)
 	m.commit = m.histogram("commit_seconds", "Time of the durable commit, a part of answer_seconds.", answerBuckets)
-	vec := m.counters("messages_signed_total", "Messages accepted by what became of their DKIM signature.", "result")
-	for i, word := range signatureWords {
-		m.signatures[i] = vec.WithLabelValues(word)
+	vec := m.counters("messages_signed_total", "Messages accepted by what became of their DKIM signature, and why they have none.", "result", "reason")
+	for i, words := range signatureWords {
+		m.signatures[i] = vec.WithLabelValues(words[0], words[1])
 	}
 }
 
@@ -92,6 +94,7 @@ func (m *Metrics) registerOut() {
 	m.registry.MustRegister(delay)
 	m.queue, m.connect, m.transmit = delay.WithLabelValues("queue"), delay.WithLabelValues("connect"), delay.WithLabelValues("transmit")
 	m.notices = m.counters("notices_total", "Notices to senders, by what they are about; dropped where the message has no sender.", "status", "dropped")
+	m.doubles = m.counter("double_bounces_total", "Messages without a sender, such as notices, that failed for good: nobody can be told.")
 	m.held = m.counters("held_total", "Recipients whose mail was held, by whom: the configuration or an operator.", "by")
 	m.closings = m.counter("gate_closings_total", "How often the way to a destination or site closed.")
 	m.openings = m.counter("gate_openings_total", "How often a way that was closed opened again.")
@@ -123,16 +126,32 @@ func (m *Metrics) histogram(name, help string, buckets []float64) prometheus.His
 }
 
 // signatureWords say what became of a message's DKIM signature.
-var signatureWords = [...]string{"signed", "unsigned", "failed"}
+var signatureWords = [...][2]string{
+	signatureMade: {"signed", ""}, signatureNone: {"unsigned", "no_key"},
+	signatureHeader: {"failed", "header"}, signatureKey: {"failed", "key"}, signatureFailed: {"failed", "other"},
+}
 
 const (
 	signatureMade = iota
 	signatureNone
+	signatureHeader
+	signatureKey
 	signatureFailed
 )
 
+// unsignable is an error of a signer that has a reason in one word: header, where the message has one that
+// verifiers would not agree on, or key, where the key that a rule names is not there.
+type unsignable interface {
+	error
+	Unsignable() string
+}
+
 func signature(e *relay.Accepted) int {
-	switch {
+	switch why, _ := errors.AsType[unsignable](e.Unsigned); {
+	case why != nil && why.Unsignable() == signatureWords[signatureHeader][1]:
+		return signatureHeader
+	case why != nil && why.Unsignable() == signatureWords[signatureKey][1]:
+		return signatureKey
 	case e.Unsigned != nil:
 		return signatureFailed
 	case bytes.HasPrefix(e.Message.Header, []byte("DKIM-Signature:")):
@@ -205,6 +224,9 @@ func tlsVersion(session string) string {
 // Notified counts the notice.
 func (m *Metrics) Notified(e relay.Notified) {
 	m.notices.WithLabelValues(e.Status.String(), strconv.FormatBool(e.Dropped)).Inc()
+	if e.Dropped && e.Status != relay.Deferred {
+		m.doubles.Inc()
+	}
 }
 
 // Held counts the recipients.

@@ -45,6 +45,12 @@ func attempted(domain string, outcomes ...relay.Outcome) relay.Attempted {
 	}
 }
 
+// unsignable is a signer's error with its reason.
+type unsignable string
+
+func (u unsignable) Error() string      { return "cannot be signed" }
+func (u unsignable) Unsignable() string { return string(u) }
+
 func TestMetricsOfFacts(t *testing.T) {
 	t.Parallel()
 	m := admin.NewMetrics("v1.2.3", time.Now)
@@ -56,6 +62,11 @@ func TestMetricsOfFacts(t *testing.T) {
 		Commit: 2 * time.Millisecond, Answer: 3 * time.Millisecond,
 	})
 	m.Accepted(relay.Accepted{Message: &relay.Message{Origin: relay.Origin{Listener: "local"}}, Unsigned: errors.New("no From")})
+	m.Accepted(relay.Accepted{Message: &relay.Message{}, Unsigned: fmt.Errorf("sign: %w", unsignable("header"))})
+	m.Accepted(relay.Accepted{Message: &relay.Message{}, Unsigned: errors.Join(unsignable("key"))})
+	m.Accepted(relay.Accepted{Message: &relay.Message{}, Unsigned: unsignable("whatever")})
+	m.Notified(relay.Notified{Status: relay.Expired, Dropped: true})
+	m.Notified(relay.Notified{Status: relay.Deferred, Dropped: true})
 	m.Refused(relay.Refused{Stage: "rcpt", Reply: &relay.Reply{Code: 554}, Reason: relay.ReasonAccess})
 	m.Refused(relay.Refused{Stage: "rcpt", Reply: &relay.Reply{Code: 999}, Reason: relay.ReasonPolicy})
 	m.Attempted(attempted("one.test",
@@ -72,10 +83,14 @@ func TestMetricsOfFacts(t *testing.T) {
 		`postrider_messages_accepted_total{listener="local",tls="none"} 1`,
 		`postrider_accepted_bytes_total 1000`,
 		`postrider_recipients_accepted_total 3`,
-		`postrider_answer_seconds_bucket{le="0.0025"} 1`,
-		`postrider_answer_seconds_bucket{le="0.005"} 2`,
-		`postrider_messages_signed_total{result="signed"} 1`,
-		`postrider_messages_signed_total{result="failed"} 1`,
+		`postrider_answer_seconds_bucket{le="0.0025"} 4`,
+		`postrider_answer_seconds_bucket{le="0.005"} 5`,
+		`postrider_messages_signed_total{reason="",result="signed"} 1`,
+		`postrider_messages_signed_total{reason="no_key",result="unsigned"} 0`,
+		`postrider_messages_signed_total{reason="header",result="failed"} 1`,
+		`postrider_messages_signed_total{reason="key",result="failed"} 1`,
+		`postrider_messages_signed_total{reason="other",result="failed"} 2`,
+		`postrider_double_bounces_total 1`,
 		`postrider_refused_total{code="554",reason="access",stage="rcpt"} 1`,
 		`postrider_refused_total{code="other",reason="policy",stage="rcpt"} 1`,
 		`postrider_recipients_total{class="none",status="delivered"} 1`,

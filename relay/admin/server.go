@@ -99,7 +99,7 @@ func New(o Options) (*Server, error) {
 	s.census = &censusTaker{spool: o.Spool, now: o.Now}
 	s.pulse = &pulse{alive: o.Alive, now: o.Now}
 	if o.Scheduler != nil {
-		o.Metrics.Watch(o.Scheduler.Status, append(o.Figures, s.census.Figures)...)
+		o.Metrics.Watch(o.Scheduler.Status, append(o.Figures, s.census.Figures, o.Scheduler.Figures, s.pulse.Figures)...)
 	}
 	if err := s.bind(); err != nil {
 		return nil, errors.Join(err, s.Close())

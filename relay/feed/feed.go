@@ -266,11 +266,18 @@ func gap(now time.Time, lost int64) Event {
 // Figures are for metrics.
 func (f *Feed) Figures() []relay.Figure {
 	figures := []relay.Figure{{Name: "events_dropped_total", Help: "Events that webhooks or the event log missed.", Value: float64(f.dropped.Load()), Grows: true}}
+	if f.box != nil {
+		figures = append(figures,
+			relay.Figure{Name: "outbox_used_bytes", Help: "Bytes of the webhooks' outbox, those included that all have seen.", Value: float64(f.box.used())},
+			relay.Figure{Name: "outbox_limit_bytes", Help: "Bytes that the outbox may take before its oldest events are dropped.", Value: float64(f.o.Size)},
+		)
+	}
 	for _, h := range f.hooks {
 		labels := []string{"webhook", h.w.Name}
 		figures = append(figures,
 			relay.Figure{Name: "webhook_sent_total", Help: "Events that a webhook has taken.", Labels: labels, Value: float64(h.sent.Load()), Grows: true},
 			relay.Figure{Name: "webhook_failures_total", Help: "Batches that a webhook has not taken.", Labels: labels, Value: float64(h.failed.Load()), Grows: true},
+			relay.Figure{Name: "webhook_failing_seconds", Help: "Since when a webhook has taken nothing of what it was sent; 0 while it takes what comes.", Labels: labels, Value: h.failing(f.o.Now()).Seconds()},
 			relay.Figure{Name: "webhook_behind_bytes", Help: "Bytes of the outbox that a webhook has not seen.", Labels: labels, Value: float64(f.box.behind(h.place()))},
 		)
 	}

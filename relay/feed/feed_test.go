@@ -187,9 +187,17 @@ func TestDeadConsumer(t *testing.T) {
 		if size := sizeOf(t, dir); size > o.Size+o.Size/4 {
 			t.Errorf("the outbox has %d bytes, bound is %d", size, o.Size)
 		}
+		synctest.Wait()
+		if used, since, behind := figure(t, f, "outbox_used_bytes"), figure(t, f, "webhook_failing_seconds"), figure(t, f, "webhook_behind_bytes"); used == 0 ||
+			used > figure(t, f, "outbox_limit_bytes")*1.25 || since < 3500 || since > 3700 || behind == 0 || behind > used {
+			t.Errorf("metrics: %.0f bytes of the outbox used, %.0f of them not seen, nothing taken for %.0f s", used, behind, since)
+		}
 		alive.Store(true)
 		time.Sleep(30 * time.Minute)
 		synctest.Wait()
+		if since := figure(t, f, "webhook_failing_seconds"); since != 0 {
+			t.Errorf("still failing for %v s", since)
+		}
 		stop()
 		kinds, lost, ids := c.counts()
 		if lost == 0 || kinds["delivered"]+lost != 3600*perSecond || len(ids) != kinds["delivered"] {
@@ -202,6 +210,18 @@ func TestDeadConsumer(t *testing.T) {
 			t.Errorf("%d counted as dropped, want %d", n, lost)
 		}
 	})
+}
+
+// figure is a metric's value.
+func figure(t *testing.T, f *Feed, name string) float64 {
+	t.Helper()
+	for _, one := range f.Figures() {
+		if one.Name == name {
+			return one.Value
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
 }
 
 func sizeOf(t *testing.T, dir string) (n int64) {

@@ -36,6 +36,8 @@ type hook struct {
 
 	mu  sync.Mutex
 	own remembered
+	// since is since when nothing was taken; zero while all is.
+	since time.Time
 }
 
 // remembered is what is kept of a webhook.
@@ -125,7 +127,7 @@ func (h *hook) run(ctx context.Context) {
 		case len(b.events) > 0:
 			if err := h.post(ctx, &b); err != nil {
 				failures++
-				h.failed.Add(1)
+				h.fails()
 				if ctx.Err() == nil {
 					h.f.faults.tellOnce("send webhooks to "+h.w.Name, err)
 				}
@@ -142,6 +144,26 @@ func (h *hook) run(ctx context.Context) {
 		}
 		pause(ctx, wait)
 	}
+}
+
+// fails counts a batch that was not taken.
+func (h *hook) fails() {
+	h.failed.Add(1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.since.IsZero() {
+		h.since = h.f.o.Now()
+	}
+}
+
+// failing is for how long nothing was taken.
+func (h *hook) failing(now time.Time) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.since.IsZero() {
+		return 0
+	}
+	return now.Sub(h.since)
 }
 
 // backoff is how long to wait after so many failures.
@@ -235,6 +257,7 @@ func (b *batch) add(line []byte, w *Webhook) {
 // took moves the webhook behind a batch, unless what it had was dropped meanwhile.
 func (h *hook) took(b *batch) {
 	h.mu.Lock()
+	h.since = time.Time{}
 	if h.own.place == b.from {
 		h.own.place = b.next
 	}

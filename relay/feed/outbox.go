@@ -196,6 +196,9 @@ func (b *outbox) end() place {
 	return place{s.number, s.size}
 }
 
+// used is how many bytes are there.
+func (b *outbox) used() int64 { return b.behind(place{}) }
+
 // behind is how many bytes are there from a place on.
 func (b *outbox) behind(p place) (n int64) {
 	b.mu.Lock()
