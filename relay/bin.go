@@ -61,6 +61,10 @@ type flow struct {
 	refilling bool
 	// filled is when the flow was loaded last: those that were not since go before it.
 	filled time.Time
+	// pull is since when the flow is pulled early, zero when it is not; pulled are the deliveries that
+	// were, touched by nobody but who refills the flow.
+	pull   time.Time
+	pulled map[DeliveryID]struct{}
 	// reserved counts deliveries that are about to be committed and come here.
 	reserved int
 	// live says that the bin counts the flow among those that have anything.
@@ -137,7 +141,7 @@ func (b *bin) review(f *flow) {
 		at = time.Time{}
 	}
 	if !at.IsZero() {
-		at = later(at, f.filled)
+		at = later(earlier(at, f.pull), f.filled)
 	}
 	b.hungry.set(f.hunger, at)
 	b.settleLife(f)

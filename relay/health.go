@@ -1,6 +1,9 @@
 package relay
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // connected counts a connection in and, if the site had been unreachable, opens its gate. A
 // site that answers has yet to prove that it takes mail: until then, one setback closes
@@ -22,7 +25,7 @@ func (s *Scheduler) connected(c *courier) bool {
 	}
 	p.prober = nil
 	p.window.restart()
-	p.setbacks = setbackLimit - 1
+	p.setbacks, p.recovering = setbackLimit-1, true
 	s.o.Observer.Gated(Gated{Name: p.site.Key})
 	for b := range p.members {
 		s.advance(b)
@@ -84,6 +87,10 @@ func (s *Scheduler) judge(c *courier, a Attempt, began time.Time) {
 		p.setbacks, p.gate.before, p.gate.since = 0, 0, time.Time{}
 		p.window.recheck(now)
 		p.window.success(p.couriers - len(p.idle))
+		if p.recovering && slices.ContainsFunc(a.Replies, Reply.Positive) {
+			p.recovering = false
+			s.pullEarly(p, now)
+		}
 		s.pump(p)
 		return
 	}

@@ -72,3 +72,105 @@ func TestManyDestinationsOfDeadHost(t *testing.T) {
 		r.wantEmpty(t)
 	})
 }
+
+// sick has a site that takes connections and hangs up on every message until it is well, and a retry
+// schedule that would let what it deferred wait for hours.
+func (r *rig) sick() (well *atomic.Bool) {
+	well = new(atomic.Bool)
+	r.options.Retry = relay.Retry{First: 4 * time.Hour, Factor: 1, Max: 4 * time.Hour, MaxAge: 48 * time.Hour}
+	r.transport.OnDeliver = func(_ context.Context, _ *relay.Site, tr relay.Transfer, _ []byte) relay.Attempt {
+		time.Sleep(100 * time.Millisecond)
+		switch local := tr.Recipients[0].Address.Local; {
+		case local == "full":
+			full := reply(452, "mailbox full")
+			full.Class = relay.ClassQuota
+			return relaytest.Answer(tr, full)
+		case local == "odd":
+			return relaytest.Answer(tr, relay.Reply{Code: 451, Class: relay.ClassHost, Text: "something about this one"})
+		case !well.Load():
+			a := relaytest.Answer(tr, relay.Reply{Code: 421, Class: relay.ClassHost, Text: "closing"})
+			a.Setback = true
+			return a
+		}
+		return relaytest.OK(tr)
+	}
+	return well
+}
+
+// What a sick host deferred leaves soon after it is well, hours before its time. What was deferred for
+// another reason waits, and so does what is deferred once more.
+func TestDeferredIsPulledEarly(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		well := r.sick()
+		r.start(t)
+		r.send(t, "a@example.com", "full@one.test")
+		r.send(t, "a@example.com", "odd@one.test")
+		after(time.Minute)
+		for i := range 60 {
+			r.send(t, "a@example.com", fmt.Sprintf("u%d@one.test", i))
+			after(time.Minute)
+		}
+		deferred := 0
+		for _, d := range r.queued(t) {
+			deferred += min(d.Attempts, 1)
+		}
+		if deferred < 10 {
+			t.Fatalf("%d of 62 were deferred: that proves little", deferred)
+		}
+		attempts := len(r.observer.AllAttempted())
+		well.Store(true)
+		after(16 * time.Minute)
+		left := r.queued(t)
+		if len(r.delivered()) != 60 || len(left) != 2 {
+			t.Errorf("%d of 60 delivered, %d left", len(r.delivered()), len(left))
+		}
+		if n := len(r.observer.AllAttempted()) - attempts; n > 62 {
+			t.Errorf("%d attempts after the recovery: what is deferred again is pulled again", n)
+		}
+		for _, f := range r.observer.AllFaults() {
+			t.Errorf("fault: %s: %v", f.Doing, f.Err)
+		}
+	})
+}
+
+// A host that is back is not run down by all that waited: one connection at first, and more as it
+// takes mail.
+func TestRecoveryRampsUp(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		var alive atomic.Bool
+		open, most := 0, 0
+		r.transport.OnDial = func(context.Context, *relay.Site) error {
+			if !alive.Load() {
+				return relay.NewReply(451, relay.EnhancedCode{4, 4, 1}, "connection refused")
+			}
+			return nil
+		}
+		r.transport.OnDeliver = func(_ context.Context, _ *relay.Site, tr relay.Transfer, _ []byte) relay.Attempt {
+			r.gauge(func() { open++; most = max(most, open) })
+			time.Sleep(time.Second)
+			r.gauge(func() { open-- })
+			return relaytest.OK(tr)
+		}
+		r.start(t)
+		for range 1000 {
+			r.send(t, "a@example.com", "b@one.test")
+		}
+		after(16 * time.Second)
+		alive.Store(true)
+		for len(r.delivered()) == 0 {
+			after(100 * time.Millisecond)
+		}
+		for second, limit := range []int{2, 4, 8, 16, 20} {
+			r.gauge(func() { most = open })
+			after(900 * time.Millisecond)
+			r.gauge(func() {
+				if most > limit || most <= limit/4 {
+					t.Errorf("in second %d after the first delivery %d connections, want %d", second, most, limit)
+				}
+			})
+			after(100 * time.Millisecond)
+		}
+		after(2 * time.Minute)
+		r.wantEmpty(t)
+	})
+}

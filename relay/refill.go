@@ -32,16 +32,16 @@ func (s *Scheduler) hunger(b *bin, now time.Time) *flow {
 // refillOnce claims for one flow of the bin. If another is hungry, the bin queues up again:
 // one with many flows must not keep others from their turn.
 func (s *Scheduler) refillOnce(b *bin) {
-	f, n, now := s.beginRefill(b)
+	f, n, pull := s.beginRefill(b)
 	if f == nil {
 		return
 	}
-	ds, next, err := s.o.Spool.Claim(s.work, b.to, f.name, now, n)
+	ds, next, err := s.claim(b, f, pull, n)
 	if err != nil && s.work.Err() == nil {
 		s.o.Observer.Faulted(Fault{Doing: "claim deliveries of " + b.to.String(), Err: err})
 	}
 	if err != nil {
-		next = now.Add(spoolPause)
+		next = s.o.Now().Add(spoolPause)
 	}
 	s.endRefill(b, f, ds, next)
 }
@@ -50,23 +50,22 @@ func (s *Scheduler) refillOnce(b *bin) {
 const deliverySize = 300
 
 // beginRefill chooses the flow and how many deliveries to claim: as many as there is room
-// for, and behind a closed gate one, for the probe.
-func (s *Scheduler) beginRefill(b *bin) (f *flow, n int, now time.Time) {
+// for, and behind a closed gate one, for the probe. Pull says that they need not be due.
+func (s *Scheduler) beginRefill(b *bin) (f *flow, n int, pull bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now = s.o.Now()
-	f = s.hunger(b, now)
+	f = s.hunger(b, s.o.Now())
 	if f == nil || s.stopped {
 		b.refilling = false
 		s.advance(b)
-		return nil, 0, now
+		return nil, 0, false
 	}
 	f.refilling, f.noted = true, time.Time{}
 	b.review(f)
 	if b.probing() {
-		return f, 1, now
+		return f, 1, false
 	}
-	return f, int(max(1, min(flowBatch, b.batch(), s.room(b)/deliverySize))), now
+	return f, int(max(1, min(flowBatch, b.batch(), s.room(b)/deliverySize))), !f.pull.IsZero()
 }
 
 // batch is how many deliveries a flow is loaded with: fewer where many flows want some, so that one
@@ -84,6 +83,8 @@ func (s *Scheduler) endRefill(b *bin, f *flow, ds []Delivery, next time.Time) {
 	f.filled = s.o.Now()
 	if len(ds) > 0 {
 		b.moved = f.filled
+	} else {
+		f.pull, f.pulled = time.Time{}, nil
 	}
 	s.push(b, f, ds...)
 	s.advance(b)

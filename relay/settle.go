@@ -16,7 +16,7 @@ func (s *Scheduler) settle(d Delivery, m *Message, a Attempt, connect time.Durat
 	done := Attempted{
 		Delivery: d, Message: m, Outcomes: s.outcomes(d, m, a, now),
 		Host: a.Host, Addr: a.Addr, TLS: a.TLS, Ambiguous: a.Ambiguous, DSN: a.DSN, EightBit: a.EightBit,
-		Queue: now.Sub(d.Due) - connect - a.Transmit, Connect: connect, Transmit: a.Transmit,
+		Queue: max(now.Sub(d.Due)-connect-a.Transmit, 0), Connect: connect, Transmit: a.Transmit,
 	}
 	settlement := Settlement{Delivery: d, Message: m}
 	if next, ok := s.deferred(d, m, done.Outcomes, now); ok {
