@@ -190,7 +190,7 @@ func (s *Spool) Release(ds ...relay.Delivery) { s.giveUp(ds) }
 
 func (s *Spool) giveUp(ds []relay.Delivery) {
 	for _, d := range ds {
-		if key, ok := s.claims.key(d.DeliveryID); ok {
+		if key, ok := s.claims.mine(d.DeliveryID); ok {
 			s.release(d.DeliveryID, key)
 		}
 	}

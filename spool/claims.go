@@ -12,6 +12,14 @@ import (
 type claims struct {
 	mu   sync.Mutex
 	held map[relay.DeliveryID]string
+	// left are those whose holder has gone, while the batch that ends them waits for space. They
+	// are nobody's to release.
+	left map[relay.DeliveryID]struct{}
+}
+
+func (c *claims) init() {
+	c.held = make(map[relay.DeliveryID]string)
+	c.left = make(map[relay.DeliveryID]struct{})
 }
 
 // take claims a delivery unless it is claimed.
@@ -33,10 +41,29 @@ func (c *claims) key(id relay.DeliveryID) (string, bool) {
 	return key, ok
 }
 
+// mine gives the key of a claimed delivery to the one who holds it.
+func (c *claims) mine(id relay.DeliveryID) (string, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, left := c.left[id]; left {
+		return "", false
+	}
+	key, ok := c.held[id]
+	return key, ok
+}
+
+// leave leaves a claimed delivery to the batch that ends it.
+func (c *claims) leave(id relay.DeliveryID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left[id] = struct{}{}
+}
+
 func (c *claims) drop(id relay.DeliveryID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.held, id)
+	delete(c.left, id)
 }
 
 // messageLocks serialise what changes the set of a message's deliveries, so that the last

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -16,31 +17,87 @@ var _ relay.Notes = (*Spool)(nil)
 
 func noteKey(key string) []byte { return append([]byte{spaceNote}, key...) }
 
-// Remember keeps notes in one batch, which the next sync makes durable.
+// Remember keeps notes in one batch, which the next sync makes durable. Who takes notes does not wait
+// for a disk that is full: it is told that they are refused, and they are. Where the disk fills up
+// in the middle, what was there before is there again once there is space.
 func (s *Spool) Remember(ctx context.Context, notes ...relay.Note) error {
+	if err := s.remember(ctx, notes); err != nil {
+		return fmt.Errorf("remember: %w", err)
+	}
+	return nil
+}
+
+func (s *Spool) remember(ctx context.Context, notes []relay.Note) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.leave()
-	b := s.db.NewBatch()
-	var err error
+	full := s.disk.filled()
+	if err := s.disk.check(); err != nil {
+		return err
+	}
+	// One at a time, so that what is taken back is the latest.
+	select {
+	case s.noting <- struct{}{}:
+	case <-full:
+		return relay.StorageFull(errFull)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	unlock := sync.OnceFunc(func() { <-s.noting })
+	b, before, err := s.noteBatches(notes)
+	if err != nil {
+		unlock()
+		return errors.Join(err, b.Close(), before.Close())
+	}
+	abandoned, err := s.applyUnless(ctx, full, b, pebble.NoSync, func(err error) {
+		s.takeBack(before, err)
+		unlock()
+	})
+	if !abandoned {
+		unlock()
+		return errors.Join(err, before.Close())
+	}
+	if s.broken() != nil {
+		unlock()
+	}
+	return err
+}
+
+// noteBatches gives the batch that keeps notes, and the one that puts back what was there before.
+func (s *Spool) noteBatches(notes []relay.Note) (b, before *pebble.Batch, err error) {
+	b, before = s.db.NewBatch(), s.db.NewBatch()
 	for _, n := range notes {
-		// A note is written over and over, so this is no place for SingleDelete.
-		if len(n.Value) == 0 {
-			err = errors.Join(err, b.Delete(noteKey(n.Key), nil))
-		} else {
-			err = errors.Join(err, b.Set(noteKey(n.Key), n.Value, nil))
+		key := noteKey(n.Key)
+		was, getErr := s.get(key)
+		if errors.Is(getErr, pebble.ErrNotFound) || errors.Is(getErr, relay.ErrCorrupt) {
+			was, getErr = nil, nil
 		}
+		err = errors.Join(err, getErr, setNote(b, key, n.Value), setNote(before, key, was))
+	}
+	return b, before, err
+}
+
+// setNote sets a note, or removes it where it has no value. A note is written over and over, so this
+// is no place for SingleDelete.
+func setNote(b *pebble.Batch, key, value []byte) error {
+	if len(value) == 0 {
+		return b.Delete(key, nil)
+	}
+	return b.Set(key, value, nil)
+}
+
+// takeBack undoes notes that were refused while the disk was full, where they came to be written all
+// the same.
+func (s *Spool) takeBack(before *pebble.Batch, err error) {
+	if err != nil {
+		err = before.Close()
+	} else {
+		err = s.apply(before, pebble.NoSync)
 	}
 	if err != nil {
-		return errors.Join(err, b.Close())
+		s.o.Fault(relay.Fault{Doing: "undo notes that were refused while the disk was full", Err: err})
 	}
-	// Who takes notes does not wait for a disk that is full.
-	_, err = s.applyUnless(ctx, s.disk.filled(), b, pebble.NoSync, func(error) {})
-	if err != nil {
-		return fmt.Errorf("remember: %w", err)
-	}
-	return nil
 }
 
 // Recall yields notes by pages; what is remembered meanwhile may be among them or not.

@@ -57,6 +57,8 @@ func (s *Spool) settle(ctx context.Context, sts []relay.Settlement) error {
 		end(err)
 	case s.broken() != nil:
 		unlock()
+	default:
+		e.leave()
 	}
 	return err
 }
@@ -68,7 +70,7 @@ func (s *Spool) prepareEnding(sts []relay.Settlement) (*ending, error) {
 		if st.Delivery.Message != e.id {
 			return nil, errMixed
 		}
-		key, held := s.claims.key(st.Delivery.DeliveryID)
+		key, held := s.claims.mine(st.Delivery.DeliveryID)
 		if !held {
 			return nil, fmt.Errorf("%w: %w", errUnclaimed, relay.ErrNotFound)
 		}
@@ -100,6 +102,10 @@ type ending struct {
 	notices []arrival
 	// part is the last number given to a part, once one has been.
 	part uint32
+
+	mu sync.Mutex
+	// left says that the holder of the deliveries has gone, and ended that the batch has.
+	left, ended bool
 }
 
 func (e *ending) build() error {
@@ -275,8 +281,30 @@ func (e *ending) hold() error {
 	return nil
 }
 
+// leave keeps the claims for the batch, which nobody waits for any more.
+func (e *ending) leave() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ended {
+		return
+	}
+	e.left = true
+	for _, p := range e.was {
+		e.s.claims.leave(p.id)
+	}
+}
+
+// finish says whether the claims have been left to the batch, and that they are not from now on.
+func (e *ending) finish() (left bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ended = true
+	return e.left
+}
+
 // end sees to the claims, now that the batch has been applied or has failed.
 func (e *ending) end(err error) {
+	left := e.finish()
 	for i := range e.notices {
 		if err != nil {
 			e.notices[i].drop()
@@ -284,11 +312,16 @@ func (e *ending) end(err error) {
 			e.notices[i].publish()
 		}
 	}
+	for _, p := range e.was {
+		switch {
+		case err == nil:
+			e.s.retire(p.id, string(p.key()))
+		case left:
+			e.s.release(p.id, string(p.key()))
+		}
+	}
 	if err != nil {
 		return
-	}
-	for _, p := range e.was {
-		e.s.retire(p.id, string(p.key()))
 	}
 	for _, p := range e.then {
 		e.s.located.lower(p.locationKey())

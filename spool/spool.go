@@ -31,6 +31,8 @@ type Spool struct {
 	claims   claims
 	bins     bins
 	messages messageLocks
+	// noting is held while notes are written.
+	noting   chan struct{}
 	arrivals head
 	located  head
 
@@ -80,6 +82,7 @@ func Open(o Options) (*Spool, error) {
 	s := &Spool{
 		o:      o,
 		ids:    relay.NewIDs(o.Now, rand.Reader),
+		noting: make(chan struct{}, 1),
 		failed: make(chan struct{}),
 		wake:   make(chan struct{}, 1),
 		stop:   make(chan struct{}),
@@ -88,7 +91,7 @@ func Open(o Options) (*Spool, error) {
 	s.removed.Store(true)
 	s.untilStop, s.cancel = context.WithCancel(context.Background())
 	s.disk = newDisk(&o, s.fail)
-	s.claims.held = make(map[relay.DeliveryID]string)
+	s.claims.init()
 	s.bins.init()
 	s.messages.init()
 	s.arrivals.first = string(messageKey(relay.ID{}))
