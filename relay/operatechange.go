@@ -123,7 +123,9 @@ func (e *errand) settle(ctx context.Context, mine []Delivery, m *Message) error 
 		e.giveBack(mine)
 		return err
 	}
-	if err := e.s.o.Spool.Settle(ctx, c.settlements...); err != nil {
+	// While the disk is full it waits for space, whoever has given the order and gone since: what
+	// nobody waits for would still take effect, and the bins would not be told.
+	if err := e.s.o.Spool.Settle(context.WithoutCancel(ctx), c.settlements...); err != nil {
 		e.giveBack(mine)
 		if errors.Is(err, ErrNotFound) { // set aside meanwhile
 			return nil

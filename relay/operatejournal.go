@@ -36,6 +36,8 @@ const (
 type journal struct {
 	notes Notes
 	mu    sync.Mutex
+	// running are the orders that are being carried out.
+	running sync.Map
 }
 
 // add keeps an entry, and drops the oldest where there are too many.
@@ -69,6 +71,16 @@ func (j *journal) put(ctx context.Context, id ID, e Entry) error {
 	return j.notes.Remember(ctx, Note{Key: journalPrefix + id.String(), Value: value})
 }
 
+// carriesOut says whether the order of an entry is being carried out.
+func (j *journal) carriesOut(key string) bool {
+	id, err := ParseID(key[len(journalPrefix):])
+	if err != nil {
+		return false
+	}
+	_, running := j.running.Load(id)
+	return running
+}
+
 // breakOff marks the orders that a process before this one was carrying out at its end, and gives them.
 func (j *journal) breakOff(ctx context.Context) (all []Entry, err error) {
 	for n, err := range j.notes.Recall(ctx, journalPrefix) {
@@ -81,9 +93,7 @@ func (j *journal) breakOff(ctx context.Context) (all []Entry, err error) {
 			continue
 		}
 		e.UnderWay, e.BrokenOff = false, true
-		if err := j.put(ctx, id, e); err != nil {
-			return nil, err
-		}
+		_ = j.put(ctx, id, e) // where the disk is full the next start does it
 		all = append(all, e)
 	}
 	return all, nil
@@ -93,24 +103,30 @@ func (j *journal) breakOff(ctx context.Context) (all []Entry, err error) {
 const journalEvery = time.Second
 
 // note has the order in the journal before it changes anything, and then from time to time: what
-// ends the process in the middle leaves a trace of whose order it was.
+// ends the process in the middle leaves a trace of whose order it was. An order that cannot be kept
+// changes nothing; how far one has come is told the next time where it cannot be now.
 func (e *errand) note(ctx context.Context) error {
 	now := e.s.o.Now()
 	if !e.entry.At.IsZero() && now.Sub(e.noted) < journalEvery {
 		return nil
 	}
-	keep := e.o.journal.put
-	if e.entry.At.IsZero() {
-		keep = e.o.journal.add
-		e.id = e.s.o.IDs.Next()
-		e.entry = Entry{At: now, Action: e.order.Action.String(), Select: &e.order.Select, Author: e.order.Author, Reason: e.order.Reason, UnderWay: true}
-	}
 	e.noted = now
 	tally := e.tally
-	e.entry.Tally = &tally
-	if err := keep(ctx, e.id, e.entry); err != nil {
+	if !e.entry.At.IsZero() {
+		e.entry.Tally = &tally
+		_ = e.o.journal.put(ctx, e.id, e.entry)
+		return nil
+	}
+	entry := Entry{
+		At: now, Action: e.order.Action.String(), Select: &e.order.Select, Tally: &tally,
+		Author: e.order.Author, Reason: e.order.Reason, UnderWay: true,
+	}
+	id := e.s.o.IDs.Next()
+	if err := e.o.journal.add(ctx, id, entry); err != nil {
 		return fmt.Errorf("keep it in the journal: %w", err)
 	}
+	e.id, e.entry = id, entry
+	e.o.journal.running.Store(id, true)
 	return nil
 }
 
@@ -119,6 +135,7 @@ func (e *errand) conclude(ctx context.Context, broken bool) error {
 	if e.entry.At.IsZero() {
 		return nil
 	}
+	defer e.o.journal.running.Delete(e.id)
 	e.entry.Tally, e.entry.UnderWay, e.entry.BrokenOff = &e.tally, false, broken
 	e.o.o.Told(e.entry)
 	if err := e.o.journal.put(ctx, e.id, e.entry); err != nil {
@@ -168,6 +185,9 @@ func (o *Operator) Journal(ctx context.Context) ([]Entry, error) {
 		var e Entry
 		if err := json.Unmarshal(n.Value, &e); err != nil {
 			e = Entry{Action: "unknown", Author: "unknown", Reason: "this entry cannot be read: " + err.Error()}
+		}
+		if e.UnderWay && !o.journal.carriesOut(n.Key) { // its end could not be kept
+			e.UnderWay, e.BrokenOff = false, true
 		}
 		all = append(all, e)
 	}
