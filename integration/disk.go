@@ -87,18 +87,28 @@ func (d *Disk) Written() (int64, error) {
 	return n * sector, err
 }
 
-// Fill takes space away until only so many bytes are left, 0 for none at all.
+// Fill takes space away until only so many bytes are left, 0 for none at all. It can be called
+// again, when something has given up space of its own.
 func (d *Disk) Fill(left int64) error {
-	f, err := os.Create(d.filler())
+	f, err := os.OpenFile(d.filler(), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	free, err := d.Free()
-	if err != nil {
-		return err
+	for {
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		free, err := d.Free()
+		if err != nil || free <= left {
+			return err
+		}
+		err = syscall.Fallocate(int(f.Fd()), 0, info.Size(), free-left)
+		if !errors.Is(err, syscall.ENOSPC) { // somebody has taken some of it meanwhile
+			return err
+		}
 	}
-	return syscall.Fallocate(int(f.Fd()), 0, 0, free-left)
 }
 
 // Clear gives back what Fill took.

@@ -17,19 +17,7 @@ import (
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, 2*time.Minute)
-	disk, err := integration.NewRAMDisk(folder(t), 600<<20)
-	if errors.Is(err, integration.ErrNoMount) {
-		missing(t, err.Error())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Registered before the relay's end, so that it runs after it.
-	t.Cleanup(func() {
-		if err := disk.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	disk := ramDisk(t, 600<<20)
 	sink := newSink(t, ctx, "127.0.0.1:0", "--delay", "dot:200ms")
 	relay := newRelay(t, smartHost(sink.Addr()))
 	onDisk(t, relay, disk)
@@ -54,6 +42,25 @@ func TestFullDisk(t *testing.T) {
 		t.Error("the relay ended")
 	default:
 	}
+}
+
+// ramDisk mounts a small file system in memory. It is made before the relay on it, so that it is
+// unmounted after the relay's end.
+func ramDisk(t *testing.T, size int64) *integration.Disk {
+	t.Helper()
+	disk, err := integration.NewRAMDisk(folder(t), size)
+	if errors.Is(err, integration.ErrNoMount) {
+		missing(t, err.Error())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := disk.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return disk
 }
 
 // onDisk moves the data of the relay to the disk.
