@@ -73,10 +73,17 @@ func TestManyDestinationsOfDeadHost(t *testing.T) {
 	})
 }
 
-// sick has a site that takes connections and hangs up on every message until it is well, and a retry
-// schedule that would let what it deferred wait for hours.
-func (r *rig) sick() (well *atomic.Bool) {
-	well = new(atomic.Bool)
+// What sick's site does.
+const (
+	busy = iota
+	hangsUp
+	well
+)
+
+// sick has a site that is too busy for every message, then hangs up on every message, and then is well,
+// and a retry schedule that would let what it deferred wait for hours.
+func (r *rig) sick() (does *atomic.Int32) {
+	does = new(atomic.Int32)
 	r.options.Retry = relay.Retry{First: 4 * time.Hour, Factor: 1, Max: 4 * time.Hour, MaxAge: 48 * time.Hour}
 	r.transport.OnDeliver = func(_ context.Context, _ *relay.Site, tr relay.Transfer, _ []byte) relay.Attempt {
 		time.Sleep(100 * time.Millisecond)
@@ -87,45 +94,53 @@ func (r *rig) sick() (well *atomic.Bool) {
 			return relaytest.Answer(tr, full)
 		case local == "odd":
 			return relaytest.Answer(tr, relay.Reply{Code: 451, Class: relay.ClassHost, Text: "something about this one"})
-		case !well.Load():
+		case does.Load() == busy:
+			return relaytest.Answer(tr, relay.Reply{Code: 451, Class: relay.ClassHost, Text: "busy"})
+		case does.Load() == hangsUp:
 			a := relaytest.Answer(tr, relay.Reply{Code: 421, Class: relay.ClassHost, Text: "closing"})
 			a.Setback = true
 			return a
 		}
 		return relaytest.OK(tr)
 	}
-	return well
+	return does
 }
 
 // What a sick host deferred leaves soon after it is well, hours before its time. What was deferred for
 // another reason waits, and so does what is deferred once more.
 func TestDeferredIsPulledEarly(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
-		well := r.sick()
+		does := r.sick()
 		r.start(t)
 		r.send(t, "a@example.com", "full@one.test")
 		r.send(t, "a@example.com", "odd@one.test")
 		after(time.Minute)
-		for i := range 60 {
+		const n = 600
+		for i := range n {
+			if i == n-10 {
+				after(time.Minute)
+				does.Store(hangsUp)
+			}
 			r.send(t, "a@example.com", fmt.Sprintf("u%d@one.test", i))
-			after(time.Minute)
 		}
+		after(time.Hour)
 		deferred := 0
 		for _, d := range r.queued(t) {
 			deferred += min(d.Attempts, 1)
 		}
-		if deferred < 10 {
-			t.Fatalf("%d of 62 were deferred: that proves little", deferred)
+		if deferred < n-5 {
+			t.Fatalf("%d of %d were deferred: that proves little", deferred, n+2)
 		}
 		attempts := len(r.observer.AllAttempted())
-		well.Store(true)
-		after(16 * time.Minute)
+		does.Store(well)
+		r.send(t, "a@example.com", "fresh@one.test")
+		after(20 * time.Minute)
 		left := r.queued(t)
-		if len(r.delivered()) != 60 || len(left) != 2 {
-			t.Errorf("%d of 60 delivered, %d left", len(r.delivered()), len(left))
+		if len(r.delivered()) != n+1 || len(left) != 2 {
+			t.Errorf("%d of %d delivered, %d left", len(r.delivered()), n, len(left))
 		}
-		if n := len(r.observer.AllAttempted()) - attempts; n > 62 {
-			t.Errorf("%d attempts after the recovery: what is deferred again is pulled again", n)
+		if more := len(r.observer.AllAttempted()) - attempts; more > n+2 {
+			t.Errorf("%d attempts after the recovery: what is deferred again is pulled again", more)
 		}
 		for _, f := range r.observer.AllFaults() {
 			t.Errorf("fault: %s: %v", f.Doing, f.Err)
