@@ -41,10 +41,10 @@ func (t *Transport) Dial(ctx context.Context, site *relay.Site) (relay.Conn, err
 func (t *Transport) dialSet(ctx context.Context, site *relay.Site, set *hostSet) (*conn, *relay.Reply) {
 	var last *relay.Reply
 	var faults []error
-	list := set.order(t.o.Rand, t.health.last)
+	list := t.candidates(set)
 	for i, to := range list {
 		patience := t.o.Timeouts.Connect
-		if len(list) > 1 && t.health.doubtful(to.addr) {
+		if len(list) > 1 && t.health.doubtful(set.route.place(to.addr)) {
 			patience = t.o.Timeouts.Doubtful
 		}
 		c, reply := t.open(ctx, set.route, to, patience)
@@ -90,7 +90,7 @@ func (t *Transport) open(ctx context.Context, r *Route, to remote, patience time
 		c, err = t.attempt(ctx, r, to, patience)
 	}
 	if err == nil {
-		t.health.pass(to.addr)
+		t.health.pass(r.place(to.addr))
 		return c, nil
 	}
 	var reply *relay.Reply
@@ -98,11 +98,11 @@ func (t *Transport) open(ctx context.Context, r *Route, to remote, patience time
 		// Where there is a way around, the whole of a session's opening has a deadline: who was
 		// silent until then is not the one to begin with next time.
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			t.health.fail(to.addr)
+			t.health.fail(r.place(to.addr))
 		}
 		return nil, saying(replyStopping, "Stopped while opening a session with %s", to).Because(err)
 	}
-	t.health.fail(to.addr)
+	t.health.fail(r.place(to.addr))
 	if !errors.As(err, &reply) {
 		reply = saying(replyNoAnswer, "Cannot open a session with %s for now", to).Because(err)
 	}

@@ -16,7 +16,7 @@ func (t *Transport) Examine(site *relay.Site) (all []relay.AddressHealth) {
 	for _, h := range set.hosts {
 		for _, addr := range h.addrs {
 			to := remote{name: h.name, addr: netip.AddrPortFrom(addr, h.port)}
-			s := t.health.of(to.addr)
+			s := t.health.of(set.route.place(to.addr))
 			all = append(all, relay.AddressHealth{Host: h.name, Addr: to.address(), Failures: s.failures, Until: s.until})
 		}
 	}
@@ -24,10 +24,10 @@ func (t *Transport) Examine(site *relay.Site) (all []relay.AddressHealth) {
 }
 
 // of is how the address fares. Until is zero when it is not left for last.
-func (h *health) of(addr netip.AddrPort) sickness {
+func (h *health) of(at place) sickness {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := h.sick[addr]
+	s := h.sick[at]
 	if !s.until.After(h.now()) {
 		s.until = time.Time{}
 	}

@@ -15,9 +15,11 @@ func TestExamine(t *testing.T) {
 	h := newHealth(func() time.Time { return now })
 	tr := &Transport{health: h}
 	bad := netip.MustParseAddrPort("192.0.2.2:25")
-	h.fail(bad)
-	h.fail(bad)
-	site := &relay.Site{Hosts: &hostSet{hosts: []hostAddrs{{name: "mx1.test", port: 25, addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1"), bad.Addr()}}}}}
+	r := &Route{Name: "r"}
+	h.fail(r.place(bad))
+	h.fail(r.place(bad))
+	h.fail((&Route{Name: "another"}).place(netip.MustParseAddrPort("192.0.2.1:25"))) // and only there
+	site := &relay.Site{Hosts: &hostSet{route: r, hosts: []hostAddrs{{name: "mx1.test", port: 25, addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1"), bad.Addr()}}}}}
 	all := tr.Examine(site)
 	if len(all) != 2 || all[0] != (relay.AddressHealth{Host: "mx1.test", Addr: "192.0.2.1:25"}) || all[1].Failures != 2 || !all[1].Until.Equal(now.Add(2*time.Minute)) {
 		t.Errorf("got %+v", all)
@@ -26,7 +28,7 @@ func TestExamine(t *testing.T) {
 	if all := tr.Examine(site); all[1].Failures != 2 || !all[1].Until.IsZero() {
 		t.Errorf("later: %+v", all[1])
 	}
-	h.pass(bad)
+	h.pass(r.place(bad))
 	if all := tr.Examine(site); all[1].Failures != 0 {
 		t.Errorf("well again: %+v", all[1])
 	}

@@ -2,14 +2,18 @@ package outbound
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/miekg/dns"
 )
 
-// Run renews the MTA-STS policies of domains until ctx ends. A Transport delivers without it,
-// too: then policies are renewed when there is mail.
+// Run renews the MTA-STS policies of domains, and sees whether hosts that failed are back, until ctx
+// ends. A Transport delivers without it, too: then mail waits for both.
 func (t *Transport) Run(ctx context.Context) error {
+	var prober sync.WaitGroup
+	defer prober.Wait()
+	prober.Go(func() { t.probe(ctx) })
 	if t.sts == nil {
 		<-ctx.Done()
 		return nil

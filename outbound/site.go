@@ -104,21 +104,37 @@ func (r remote) String() string {
 	return fmt.Sprintf("%s[%s]:%d", r.name, r.addr.Addr(), r.addr.Port())
 }
 
+// remotes are the addresses of all hosts that can be used by the route.
+func (s *hostSet) remotes() []remote {
+	var all []remote
+	for _, h := range s.hosts {
+		all = append(all, s.remotesOf(h)...)
+	}
+	return all
+}
+
+// remotesOf are those of one host, the address families in turn.
+func (s *hostSet) remotesOf(h hostAddrs) []remote {
+	var all []remote
+	for _, addr := range alternate(h.addrs) {
+		if from := s.route.Source; from.IsValid() && from.Unmap().Is4() != addr.Is4() {
+			continue
+		}
+		all = append(all, remote{h.name, netip.AddrPortFrom(addr, h.port), h.preference, s.domain})
+	}
+	return all
+}
+
 // order lists the addresses that a Dial tries: hosts by preference and shuffled within it
-// (RFC 5321 section 5.1), the address families of a host in turn, and those that are to be left
-// for last after all the others.
-func (s *hostSet) order(rand func(n int) int, last func(netip.AddrPort) bool) []remote {
+// (RFC 5321 section 5.1), and those that are to be left for last after all the others.
+func (s *hostSet) order(rand func(n int) int, last func(remote) bool) []remote {
 	hosts := slices.Clone(s.hosts)
 	shuffle(hosts, rand)
 	slices.SortStableFunc(hosts, func(a, b hostAddrs) int { return int(a.preference) - int(b.preference) })
 	var list, late []remote
 	for _, h := range hosts {
-		for _, addr := range alternate(h.addrs) {
-			if from := s.route.Source; from.IsValid() && from.Unmap().Is4() != addr.Is4() {
-				continue
-			}
-			to := remote{h.name, netip.AddrPortFrom(addr, h.port), h.preference, s.domain}
-			if last(to.addr) {
+		for _, to := range s.remotesOf(h) {
+			if last(to) {
 				late = append(late, to)
 			} else {
 				list = append(list, to)

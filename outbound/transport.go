@@ -25,6 +25,7 @@ type Transport struct {
 	selves selves
 	// health is that of addresses.
 	health   *health
+	probes   *probes
 	sessions tls.ClientSessionCache
 	// sts is nil where no MTA-STS policies are looked for.
 	sts *stsCache
@@ -70,6 +71,7 @@ func New(o Options) (*Transport, error) {
 		noAhead:      newMemory(o.Now),
 		selves:       selves{known: newMemory(o.Now)},
 		health:       newHealth(o.Now),
+		probes:       newProbes(),
 		sessions:     tls.NewLRUClientSessionCache(tlsSessions),
 		replies:      replies,
 		detours:      newDetours(&o),

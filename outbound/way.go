@@ -128,7 +128,7 @@ func (t *Transport) openWay(ctx context.Context, ways []way, at int) *conn {
 		return nil
 	}
 	set := site.Hosts.(*hostSet)
-	for _, to := range set.order(t.o.Rand, t.health.last) {
+	for _, to := range t.candidates(set) {
 		c, _ := t.open(ctx, set.route, to, t.o.Timeouts.Doubtful)
 		if c != nil {
 			c.set = set
