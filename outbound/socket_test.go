@@ -50,7 +50,7 @@ func TestSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := p.Addr() + " tls="; !strings.Contains(site.Key, want) {
+	if want := p.Addr(); !strings.Contains(site.Key, want) {
 		t.Errorf("the key %q lacks %q", site.Key, want)
 	}
 	if got, want := outbound.Addresses(site), []string{gone, p.Addr()}; !slices.Equal(got, want) {
