@@ -154,3 +154,47 @@ func checkJournal(t *testing.T, ctx context.Context, relay *integration.Relay) {
 		}
 	}
 }
+
+// Killed while its disk is full, and started while it still is, the relay waits for space in place of
+// ending again and again, and has lost nothing (conformance X04).
+func TestStartOnFullDisk(t *testing.T) {
+	t.Parallel()
+	ctx := within(t, 2*time.Minute)
+	disk := ramDisk(t, 192<<20)
+	relay := newRelay(t, nowhere())
+	rewrite(t, relay, "limits: {", "limits: {min_free: 8MiB, ")
+	onDisk(t, relay, disk)
+	start(t, ctx, relay)
+	_, ids := runLoad(t, ctx, relay.Addr(), 200)
+	for reserve := filepath.Join(disk.Dir, "data", "spool", "reserve"); ; time.Sleep(20 * time.Millisecond) {
+		if err := disk.Fill(0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(reserve); err != nil { // given up, once the relay has looked
+			break
+		}
+	}
+	relay.Kill()
+	if err := disk.Fill(0); err != nil {
+		t.Fatal(err)
+	}
+	sink := newSink(t, ctx, "127.0.0.1:0")
+	leadTo(t, relay, sink)
+	started := make(chan error, 1)
+	go func() { started <- relay.Start(ctx) }()
+	timer := time.NewTimer(time.Second) // the start is to meet a disk without space
+	defer timer.Stop()
+	select {
+	case err := <-started:
+		t.Errorf("started on a full disk: %v", err)
+	case <-timer.C:
+	}
+	if err := disk.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	awaitAll(t, ctx, sink, ids)
+	checkOnce(t, sink, append(ids, settled(t, ctx, relay, sink)...))
+}

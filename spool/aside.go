@@ -239,14 +239,34 @@ func (s *Spool) addForgotten(b *pebble.Batch, id relay.ID, list []pair) error {
 	if left > 0 || err != nil {
 		return err
 	}
+	return s.addGone(b, id, raw)
+}
+
+// addGone removes what is left of a message that has no delivery any more; raw is its record where
+// that was set aside. Where the record does not say where the body is, it can only be under the
+// message's own name.
+func (s *Spool) addGone(b *pebble.Batch, id relay.ID, raw []byte) error {
+	var err error
 	if raw == nil {
-		if raw, err = s.messageValue(id); err != nil {
-			return nil // no record says where a body is
+		raw, err = s.messageValue(id)
+	}
+	if err != nil && !errors.Is(err, relay.ErrNotFound) && !errors.Is(err, relay.ErrCorrupt) {
+		return err
+	}
+	prefixes := [][]byte{messageKey(id), idPrefix(spacePart, id)}
+	if l, err := decodeLayout(raw); err != nil {
+		prefixes = append(prefixes, idPrefix(spaceBody, id))
+	} else if err := removeChunks(b, l.body, l.chunks); err != nil {
+		return err
+	}
+	for _, prefix := range prefixes {
+		keys, err := s.keys(prefix, after(prefix))
+		for _, key := range keys {
+			err = errors.Join(err, b.Delete(key, nil))
+		}
+		if err != nil {
+			return err
 		}
 	}
-	l, err := decodeLayout(raw)
-	if err != nil {
-		return nil
-	}
-	return errors.Join(b.Delete(messageKey(id), nil), removeChunks(b, l.body, l.chunks))
+	return nil
 }

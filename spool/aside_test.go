@@ -143,3 +143,70 @@ func TestAsideInPart(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// split settles the first delivery of a message in two, and gives both, claimed.
+func split(t *testing.T, s *spool.Spool, m *relay.Message) []relay.Delivery {
+	t.Helper()
+	claimed := wantClaimed(t, s, m)
+	one, two := claimed[0], claimed[0]
+	one.Claimed, two.Claimed = false, false
+	one.Recipients, two.Recipients = []int{0}, []int{1}
+	if err := s.Settle(t.Context(), relay.Settlement{Delivery: claimed[0], Then: []relay.Delivery{one, two}}); err != nil {
+		t.Fatal(err)
+	}
+	wantKeys(t, s, 'p', 1)
+	return wantClaimed(t, s, m, m)
+}
+
+// The numbers of parts that a message was given after its arrival go with it, whatever of it was
+// unreadable when it was forgotten, and so does its body.
+func TestForgetParts(t *testing.T) {
+	t.Parallel()
+	for _, spoilt := range []byte("qmb") {
+		t.Run(string(spoilt), func(t *testing.T) {
+			t.Parallel()
+			s, err := spool.Open(spool.Options{Dir: "spool", FS: vfs.NewMem(), History: spool.HistoryOptions{Keep: -1}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			m, ds := newMail().message(2, 10)
+			ds[0].Recipients = []int{0, 1}
+			if err := commit(t.Context(), s, m, ds[:1]); err != nil {
+				t.Fatal(err)
+			}
+			parts := split(t, s, m)
+			keys, err := s.Keys(spoilt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Overwrite(keys[len(keys)-1], []byte("garbage")); err != nil {
+				t.Fatal(err)
+			}
+			switch spoilt {
+			case 'q': // the one of the two that can be read ends, the other is met by who claims it
+				s.Release(parts...)
+				if err := s.Settle(t.Context(), relay.Settlement{Delivery: wantClaimed(t, s, m)[0]}); err != nil {
+					t.Fatal(err)
+				}
+			case 'b': // whoever reads the message meets it
+				if err := s.Quarantine(t.Context(), m.ID, "odd"); err != nil {
+					t.Fatal(err)
+				}
+			case 'm': // both end, and the last of them meets it
+				for _, d := range parts {
+					if err := s.Settle(t.Context(), relay.Settlement{Delivery: d}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if len(aside(t, s)) == 0 {
+				t.Fatal("nothing was set aside")
+			}
+			if _, err := s.Forget(t.Context(), m.ID); err != nil {
+				t.Fatal(err)
+			}
+			wantNothing(t, s)
+		})
+	}
+}
