@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
 
 // ImporterOptions is what an Importer needs. Spool must be set.
@@ -16,12 +17,18 @@ type ImporterOptions struct {
 	History History
 	// Scheduler is told of what has come in; nil leaves everything in the spool.
 	Scheduler *Scheduler
+	// Notes and IDs are for the journal of Begin, Told is told of what is in it, and Now is the clock.
+	Notes Notes
+	IDs   *IDs
+	Told  func(Entry)
+	Now   func() time.Time
 }
 
 // Importer takes in messages that were in the queue of another spool, as they were there: nothing is
 // asked, added or signed again. A message that is here, or was, is not taken twice.
 type Importer struct {
-	o ImporterOptions
+	o       ImporterOptions
+	journal journal
 	// mu makes the look for a message and its commit one.
 	mu sync.Mutex
 }
@@ -31,7 +38,13 @@ func NewImporter(o ImporterOptions) (*Importer, error) {
 	if o.Spool == nil {
 		return nil, errors.New("importer: a spool must be set")
 	}
-	return &Importer{o: o}, nil
+	if o.Told == nil {
+		o.Told = func(Entry) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Importer{o: o, journal: journal{notes: o.Notes}}, nil
 }
 
 // ErrImport says what is wrong with what is to be imported.

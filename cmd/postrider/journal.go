@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postrider/relay"
 	"postrider/relay/admin"
 )
 
@@ -51,6 +52,9 @@ func printChange(out io.Writer, e *admin.JournalEntry) {
 	what := e.Destination
 	if what == "" {
 		what = deliveries(e.Changed)
+	}
+	if e.Action == relay.ActionImport {
+		what = count(e.Changed, "message") + fmt.Sprintf(" and %d that were known", e.Unchanged)
 	}
 	if e.Failed > 0 {
 		what += fmt.Sprintf(", %d failed", e.Failed)

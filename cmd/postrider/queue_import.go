@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +17,7 @@ import (
 func newQueueImportCommand() *cobra.Command {
 	var flags configFlags
 	var dryRun bool
+	var change admin.Change
 	cmd := &cobra.Command{
 		Use:   "import directory",
 		Short: "Put exported messages into the queue, each once",
@@ -23,7 +26,8 @@ not: as they are, with their ids, age and attempts, and whoever holds them. Noth
 asked of rules or signed again, but they go where the routes of this relay say.
 
 A message that is in the queue, or was, as far back as the history goes, is not taken
-again. So an import that was broken off is simply given again.`,
+again. So an import that was broken off is simply given again. The journal says who has
+imported how many, and why.`,
 		Example: "  postrider queue import /backup/mail --dry-run\n  postrider queue import /backup/mail",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,10 +38,13 @@ again. So an import that was broken off is simply given again.`,
 			if dryRun {
 				return checkExported(cmd, args[0], names)
 			}
-			return withQueue(&flags, func(q queueStore) error { return importAll(cmd, q, args[0], names) })
+			change.Author = cmp.Or(change.Author, author())
+			return withQueue(&flags, func(q queueStore) error { return importAll(cmd, q, args[0], names, change) })
 		},
 	}
 	flags.addFile(cmd)
+	cmd.Flags().StringVar(&change.Reason, "reason", "no reason given", "why, for the journal")
+	cmd.Flags().StringVar(&change.Author, "author", "", "in whose `name`, if not in yours")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "look at the files, and change nothing")
 	return cmd
 }
@@ -97,7 +104,11 @@ func checkExported(cmd *cobra.Command, dir string, names []string) error {
 	return errors.Join(faults...)
 }
 
-func importAll(cmd *cobra.Command, q queueStore, dir string, names []string) error {
+func importAll(cmd *cobra.Command, q queueStore, dir string, names []string, change admin.Change) (err error) {
+	if err := q.Begin(cmd.Context(), change); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, q.End(context.WithoutCancel(cmd.Context()), err == nil)) }()
 	bar := newCounting(cmd.ErrOrStderr(), "import", len(names))
 	defer bar.clear()
 	imported, known := 0, 0

@@ -180,7 +180,9 @@ func build(config *configs.Config, log zerolog.Logger, logFigures func() []relay
 		d.closers = append(d.closers, d.feed.Close)
 		figures = append(figures, d.feed.Figures)
 	}
-	importer, err := relay.NewImporter(relay.ImporterOptions{Spool: d.spool, History: d.spool, Scheduler: d.scheduler})
+	importer, err := relay.NewImporter(relay.ImporterOptions{
+		Spool: d.spool, History: d.spool, Scheduler: d.scheduler, Notes: d.spool, IDs: ids, Told: logOrders(log), Now: time.Now,
+	})
 	if err != nil {
 		return d, err
 	}

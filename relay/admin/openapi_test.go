@@ -99,6 +99,8 @@ func schemas() map[string]reflect.Type {
 		"Pace":            reflect.TypeFor[Pace](),
 		"Limit":           reflect.TypeFor[Limit](),
 		"Limits":          reflect.TypeFor[Limits](),
+		"Import":          reflect.TypeFor[Import](),
+		"ImportEnd":       reflect.TypeFor[ImportEnd](),
 		"Learned":         reflect.TypeFor[Learned](),
 		"AddressHealth":   reflect.TypeFor[AddressHealth](),
 		"Complaint":       reflect.TypeFor[Complaint](),

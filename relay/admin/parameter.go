@@ -23,7 +23,8 @@ func parameters() map[string]map[string]parameter {
 		queue[name] = wholeNumber
 	}
 	return map[string]map[string]parameter{
-		"GET /v1/queue": queue,
+		"GET /v1/queue":             queue,
+		"PUT /v1/queue/{id}/record": {"import": anything},
 		"GET /v1/trace": {
 			"id": anything, "message_id": anything, "sender": anything, "recipient": anything, "since": instant, "until": instant, "limit": wholeNumber,
 		},

@@ -43,9 +43,11 @@ type JournalEntry struct {
 	Reason      string `json:"reason"`
 	// Select is what an action was to be done to; nil where all or nothing of the queue was meant.
 	Select *Selection `json:"select,omitempty"`
-	// Failed could not be changed, Busy were being attempted all the while.
-	Failed int `json:"failed,omitempty"`
-	Busy   int `json:"busy,omitempty"`
+	// Unchanged were as wanted before, Failed could not be changed, Busy were being attempted all
+	// the while. An import counts messages, and those unchanged are known.
+	Unchanged int `json:"unchanged,omitempty"`
+	Failed    int `json:"failed,omitempty"`
+	Busy      int `json:"busy,omitempty"`
 	// UnderWay says that it goes on; BrokenOff that it did not come to its end. After a crash,
 	// at least as much was done as Changed says.
 	UnderWay  bool `json:"under_way,omitempty"`
@@ -72,7 +74,7 @@ func (s *Server) journal(w http.ResponseWriter, r *http.Request) {
 			At: e.At, Action: e.Action, Destination: e.Destination, Author: e.Author, Reason: e.Reason, UnderWay: e.UnderWay, BrokenOff: e.BrokenOff,
 		}
 		if e.Tally != nil {
-			j.Changed, j.Failed, j.Busy = e.Tally.Changed, e.Tally.Failed, e.Tally.Busy
+			j.Changed, j.Unchanged, j.Failed, j.Busy = e.Tally.Changed, e.Tally.Unchanged, e.Tally.Failed, e.Tally.Busy
 		}
 		if e.Select != nil && !e.Select.Everything() {
 			j.Select = selection(e.Select)

@@ -37,6 +37,8 @@ func (s *Server) table() []route {
 		{"GET /v1/queue/{id}", toReaders, looking(s.message)},
 		{"GET /v1/queue/{id}/record", toOwner, looking(s.take)},
 		{"PUT /v1/queue/{id}/record", toOwner, looking(s.put)},
+		{"POST /v1/queue/imports", toOwner, s.beginImport},
+		{"POST /v1/queue/imports/{id}/end", toOwner, s.endImport},
 		{"POST /v1/spool/checkpoint", toOwner, looking(s.checkpoint)},
 		{"GET /v1/destinations", toReaders, looking(s.destinations)},
 		{"GET /v1/destinations/{name}", toReaders, looking(s.destination)},

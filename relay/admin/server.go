@@ -71,6 +71,7 @@ type Server struct {
 	guard     *guard
 	census    *censusTaker
 	pulse     *pulse
+	imports   imports
 	listeners []net.Listener
 	http      http.Server
 	// stopping ends streams, which would go on for ever.

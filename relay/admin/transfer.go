@@ -75,9 +75,14 @@ func Take(ctx context.Context, spool relay.Spool, id relay.ID) (*Record, io.Read
 	return NewRecord(m, ds), whole, nil
 }
 
+// Taker takes messages in: a relay.Importer, or a relay.Importing, which counts them.
+type Taker interface {
+	Import(ctx context.Context, m *relay.Message, ds []relay.Delivery, body io.Reader) (bool, error)
+}
+
 // Put brings a message into a spool by its record and its bytes. It is false for one that is
 // there, or was.
-func Put(ctx context.Context, importer *relay.Importer, r *Record, content io.Reader) (bool, error) {
+func Put(ctx context.Context, importer Taker, r *Record, content io.Reader) (bool, error) {
 	m, ds, err := r.Message()
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", relay.ErrImport, err)
@@ -108,7 +113,12 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	fresh, err := Put(r.Context(), s.o.Importer, record, content)
+	taker, err := s.imports.taker(r.URL.Query().Get("import"), s.o.Importer)
+	if err != nil {
+		refuse(w, http.StatusNotFound, err)
+		return
+	}
+	fresh, err := Put(r.Context(), taker, record, content)
 	var reply *relay.Reply
 	switch {
 	case errors.Is(err, relay.ErrImport):
@@ -165,14 +175,19 @@ func (c *Client) Take(ctx context.Context, id string) (*Record, io.ReadCloser, e
 	}{content, body}, nil
 }
 
-// Put brings a message into the queue. It is false for one that is there, or was.
-func (c *Client) Put(ctx context.Context, r *Record, content io.Reader) (bool, error) {
+// Put brings a message into the queue, as one of an import if that is not "". It is false for one that
+// is there, or was.
+func (c *Client) Put(ctx context.Context, r *Record, content io.Reader, of string) (bool, error) {
 	line, err := json.Marshal(r)
 	if err != nil {
 		return false, err
 	}
 	whole := io.MultiReader(bytes.NewReader(append(line, '\n')), content)
-	body, err := c.send(ctx, http.MethodPut, "/v1/queue/"+url.PathEscape(r.ID)+"/record", whole, transferType)
+	path := "/v1/queue/" + url.PathEscape(r.ID) + "/record"
+	if of != "" {
+		path += "?import=" + url.QueryEscape(of)
+	}
+	body, err := c.send(ctx, http.MethodPut, path, whole, transferType)
 	if err != nil {
 		return false, err
 	}
