@@ -247,17 +247,20 @@ func (p *postfix) host(hop string) string {
 func (p *postfix) leftovers(b *strings.Builder) {
 	own := []string{
 		"alias_", "append_dot_", "biff", "command_", "compatibility_", "config_directory", "daemon_", "data_directory", "debug", "default_database",
-		"html_", "mail_owner", "mailq_", "manpage_", "meta_", "myorigin", "newaliases_", "queue_directory", "readme_", "sample_", "sendmail_",
+		"html_", "mail_owner", "mailq_", "manpage_", "meta_", "mydomain", "myorigin", "newaliases_", "queue_directory", "readme_", "sample_", "sendmail_",
 		"setgid_", "shlib_", "smtp_tls_session_cache", "smtpd_tls_session_cache", "smtpd_banner", "unknown_local",
 	}
 	var left []string
 	for _, name := range p.order {
 		if !p.used[name] && !slices.ContainsFunc(own, func(o string) bool { return strings.HasPrefix(name, o) }) {
 			left = append(left, name+" = "+p.values[name])
+			if here := counterpart(name); here != "" {
+				left = append(left, "  here: "+here)
+			}
 		}
 	}
 	if all := append(p.notes, left...); len(all) > 0 {
-		b.WriteString("\n# What has no counterpart, or needs a look:\n")
+		b.WriteString("\n# What is not translated, or needs a look:\n")
 		for _, line := range all {
 			b.WriteString("#   " + strings.ReplaceAll(line, "\n", " ") + "\n")
 		}

@@ -59,16 +59,19 @@ minimal_backoff_time = 5m
 delay_warning_time = 0h
 queue_directory = /var/spool/postfix
 content_filter = scan:[127.0.0.1]:10025
+smtpd_recipient_restrictions = permit_mynetworks, check_policy_service inet:127.0.0.1:10023
+unheard_of = yes
 `,
 		"sasl_passwd": "[smtp.provider.example]:submission shop:pass:word\n",
 		"transport":   "corp.example smtp:[10.0.0.5]\n.corp.example relay:[10.0.0.5]:2525\nlocal.example local:\nboss@example.net smtp:[10.0.0.6]\n",
 	})
-	for _, want := range []string{"#   content_filter = scan:[127.0.0.1]:10025", "#   transport: local.example local:", "ldap:/etc/postfix/ldap.cf", "#   delay_warning_time = 0h"} {
+	for _, want := range []string{"#   content_filter = scan:[127.0.0.1]:10025\n#     here: listen[].milters or listen[].hooks\n",
+		"check_policy_service inet:127.0.0.1:10023\n#     here: listen[].allow says who", "#   unheard_of = yes\n", "#   transport: local.example local:", "ldap:/etc/postfix/ldap.cf", "#   delay_warning_time = 0h"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
-	for _, no := range []string{"pass:word", "queue_directory", "ffff"} {
+	for _, no := range []string{"pass:word", "queue_directory", "ffff", "mydomain"} {
 		if strings.Contains(text, no) {
 			t.Errorf("%q in\n%s", no, text)
 		}
