@@ -106,7 +106,7 @@ func (s *session) disown() {
 
 // welcome makes the user the session's.
 func (s *session) welcome(identity *auth.Identity) error {
-	s.identity, s.origin.User, s.certified = identity, identity.User, false
+	s.identity, s.origin.User, s.certified, s.unheard = identity, identity.User, false, false
 	s.setProtocol()
 	if reply := s.server.roster.move(s); reply != nil {
 		return s.refuse("auth", reply)

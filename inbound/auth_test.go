@@ -232,7 +232,13 @@ func storeFails(t *testing.T) {
 				C: AUTH PLAIN AGFubgBzZWNyZXQ=
 				S: 454 4.7.0 Temporary authentication failure
 				C: MAIL FROM:<a@example.com>
-				S: 530 5.7.0 Authentication required`)
+				S: 451 4.7.0 Not authenticated, which failed for now, try again later
+				C: AUTH PLAIN
+				S: 334 
+				C: *
+				S: 501 5.0.0 Negotiation cancelled
+				C: MAIL FROM:<a@example.com>
+				S: 451 4.7.0 Not authenticated, which failed for now, try again later`)
 		})
 	}
 }

@@ -20,6 +20,7 @@ var (
 	replyDraining      = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 3, 2}, Text: "Service shutting down, try again later", Reason: relay.ReasonShutdown}
 	replyAborted       = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 4, 2}, Text: "Message not received to its end", Reason: relay.ReasonAborted}
 	replyLongLine      = relay.Reply{Code: 500, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Command line too long", Reason: relay.ReasonCommandLength}
+	replyUnheard       = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Not authenticated, which failed for now, try again later", Reason: relay.ReasonAuth}
 	replyNeedAuth      = relay.Reply{Code: 530, Enhanced: relay.EnhancedCode{5, 7, 0}, Text: "Authentication required", Reason: relay.ReasonAuth}
 	replyProxy         = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 5, 0}, Text: "Malformed PROXY header", Reason: relay.ReasonProtocol}
 	replyHandshake     = relay.Reply{Code: 554, Enhanced: relay.EnhancedCode{5, 7, 5}, Text: "TLS handshake failed", Reason: relay.ReasonTLS}

@@ -45,6 +45,8 @@ type session struct {
 	certified bool
 	// identity is what the user who has authenticated may do, nil where nothing is known.
 	identity *auth.Identity
+	// unheard says that the client has tried to authenticate and could not be heard for now.
+	unheard bool
 	// exchange says that the next line belongs to an AUTH exchange.
 	exchange bool
 	// errors counts commands refused since the last message, idle those that bring none nearer.

@@ -70,8 +70,12 @@ func (t *transaction) envelope(opts *smtp.MailOptions) relay.Envelope {
 	return e
 }
 
-// permit decides what AUTH has to say about a MAIL.
+// permit decides what AUTH has to say about a MAIL. Who could not be heard for now and goes on as
+// nobody would be told for good that nobody may relay.
 func (t *transaction) permit() *relay.Reply {
+	if t.s.unheard && t.s.origin.User == "" {
+		return &replyUnheard
+	}
 	if t.s.listener.Auth == AuthRequired && t.s.origin.User == "" {
 		return &replyNeedAuth
 	}
@@ -202,6 +206,7 @@ func (l *login) fail(reply *relay.Reply) error {
 	if reply.Reason == relay.ReasonCredentials {
 		l.s.disown()
 	}
+	l.s.unheard = reply.Temporary()
 	if reply.Reason != relay.ReasonProtocol {
 		relay.Refuse(l.s.server.options.Observer, relay.Refused{Origin: l.s.origin, Stage: "auth", Login: l.exchange.User(), Reply: reply})
 	}
