@@ -36,6 +36,11 @@ func newDestListCommand() *cobra.Command {
 	list := &cobra.Command{
 		Use:   "list",
 		Short: "List the destinations at work, the busiest first",
+		Long: `List the destinations at work, the busiest first.
+
+LOADED deliveries are in memory, ready to go, and ACTIVE ones on their way. WINDOW is how
+many connections the destination is taken to bear. What waits on disk, as all does for a
+destination that is closed or paused, is counted by postrider stats and dest show.`,
 		Example: `  postrider dest list --closed
   postrider dest list --json | jq -r '.[] | select(.closed) | .destination'`,
 		Args: cobra.NoArgs,

@@ -26,7 +26,8 @@ func newImportPostfixCommand() *cobra.Command {
 		Short: "Make a configuration of Postfix's",
 		Long: `Read main.cf, and the transport and password maps that it names, from a directory, which is
 /etc/postfix by default, and write a configuration that relays as they say. A main.cf can be
-the output of postconf -n. What has no counterpart here is in a comment at the end: read it.
+the output of postconf -n. What is not translated is in comments at the end, each with what does it
+here where there is something: read them.
 
 Passwords do not go into the configuration. With --output they go into files in the directory
 secrets beside it; without, the configuration is printed and says which files it wants.`,
