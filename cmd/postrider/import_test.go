@@ -104,6 +104,9 @@ func TestImportPostfixByMX(t *testing.T) {
 func TestImportPostfixInstalled(t *testing.T) {
 	t.Parallel()
 	main, err := os.ReadFile("/etc/postfix/main.cf")
+	if err != nil && os.Getenv("POSTRIDER_REQUIRE_PEERS") == "1" {
+		t.Fatalf("%v, and POSTRIDER_REQUIRE_PEERS=1", err)
+	}
 	if err != nil {
 		t.Skip("Postfix is not installed")
 	}
