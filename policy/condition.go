@@ -106,9 +106,7 @@ func (p *Policy) compile(text string, at stage, kind expr.Option) (*program, err
 	var place *file.Error
 	switch {
 	case errors.As(err, &place):
-		// Our types have no package in a configuration.
-		message := strings.ReplaceAll(place.Message, "type policy.", "")
-		return nil, &FieldError{Line: place.Line, Column: place.Column + 1, Err: errors.New(message)}
+		return nil, &FieldError{Line: place.Line, Column: place.Column + 1, Err: errors.New(inOurWords(place.Message))}
 	case err != nil:
 		return nil, &FieldError{Err: err}
 	}
@@ -120,6 +118,19 @@ func (p *Policy) compile(text string, at stage, kind expr.Option) (*program, err
 		made.string = native
 	}
 	return made, nil
+}
+
+// inOurWords is what the expression language says, with a hint for those who are new to it. Our
+// types have no package in a configuration.
+func inOurWords(message string) string {
+	for sign, hint := range map[string]string{
+		`Operator("=")`: `== compares`, `Identifier("AND")`: `the word is and`, `Identifier("OR")`: `the word is or`,
+	} {
+		if message == "unexpected token "+sign {
+			return message + ": " + hint
+		}
+	}
+	return strings.ReplaceAll(message, "type policy.", "")
 }
 
 // inspector refuses what has no value at the stage, and has what is written out in a call made

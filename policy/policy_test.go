@@ -296,6 +296,8 @@ func TestFaults(t *testing.T) {
 	}{
 		{"syntax", rule("data", `size >`), `rules[0].when: 1:6: unexpected token EOF`},
 		{"unknown name", rule("rcpt", `true and recipent.domain == "x"`), `rules[0].when: 1:10: unknown name recipent`},
+		{"an equals sign", rule("rcpt", `recipient.domain = "x"`), `rules[0].when: 1:18: unexpected token Operator("="): == compares`},
+		{"a loud word", rule("rcpt", `true AND false`), `rules[0].when: 1:6: unexpected token Identifier("AND"): the word is and`},
 		{"unknown field", rule("rcpt", `recipient.host == "x"`), `rules[0].when: 1:11: address has no field host`},
 		{"types", rule("data", "size > 1 and\nsize == \"big\""), `rules[0].when: 2:6: invalid operation: == (mismatched types int and string)`},
 		{"tls as a condition", rule("mail", `user == "" and !tls`), `rules[0].when: 1:17: tls is not one value: write tls.version or tls.cipher; without TLS it is tls.version == ""`},
