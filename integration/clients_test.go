@@ -103,6 +103,10 @@ func TestClients(t *testing.T) {
 		_, ids := runLoad(t, ctx, relay.AddrOf("starttls"), 50, "--tls")
 		awaitAll(t, ctx, sink, ids)
 	})
+	t.Run("javamail", func(t *testing.T) {
+		t.Parallel()
+		sendJavaMail(t, within(t, time.Minute), relay, sink, ca)
+	})
 	message := filepath.Join(dir, "message")
 	write(t, message, "From: a@example.com\r\nTo: b@example.net\r\nSubject: matrix\r\n\r\nOne.\r\n.\r\n..two\r\n")
 	for _, client := range clients {

@@ -78,9 +78,11 @@ func visit(addr string, from byte) (*guest, error) {
 		return nil, err
 	}
 	conn.SetDeadline(time.Now().Add(5 * time.Minute))
-	g := &guest{conn, bufio.NewReaderSize(conn, 128)}
+	g := newGuest(conn)
 	return g, g.await("220")
 }
+
+func newGuest(conn net.Conn) *guest { return &guest{conn, bufio.NewReaderSize(conn, 128)} }
 
 func (g *guest) await(code string) error {
 	line, err := g.r.ReadString('\n')
