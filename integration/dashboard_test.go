@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"postrider/integration"
 )
@@ -36,7 +37,27 @@ func startDashboard(t *testing.T, ctx context.Context) *integration.Relay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRelay(t, smartHost(fmt.Sprintf("127.0.0.1:%d", port)))
+	r := newDashboard(t, smartHost(fmt.Sprintf("127.0.0.1:%d", port)))
+	start(t, ctx, r)
+	for i := range 12 {
+		dashboardMail(t, r, fmt.Sprintf("shop%d@shop.test", i%3), fmt.Sprintf("customer%d@dead.test", i), hostileSubject, i)
+	}
+	return r
+}
+
+// dashboardMail sends a message with the subject; n is for its Message-ID.
+func dashboardMail(t *testing.T, r *integration.Relay, from, to, subject string, n int) {
+	t.Helper()
+	body := "Subject: " + subject + "\r\nMessage-ID: <" + fmt.Sprint(n) + "@shop.test>\r\n\r\nhello\r\n"
+	if err := smtp.SendMail(r.Addr(), nil, from, []string{to}, []byte(body)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newDashboard configures a relay with a dashboard and its tokens.
+func newDashboard(t *testing.T, config string) *integration.Relay {
+	t.Helper()
+	r := newRelay(t, config)
 	text, err := os.ReadFile(r.Config)
 	if err != nil {
 		t.Fatal(err)
@@ -45,14 +66,53 @@ func startDashboard(t *testing.T, ctx context.Context) *integration.Relay {
 	if err := os.WriteFile(r.Config, []byte(strings.Replace(string(text), "admin: {socket:", admin, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, ctx, r)
-	for i := range 12 {
-		sender := fmt.Sprintf("shop%d@shop.test", i%3)
-		body := "Subject: " + hostileSubject + "\r\nMessage-ID: <" + fmt.Sprint(i) + "@shop.test>\r\n\r\nhello\r\n"
-		if err := smtp.SendMail(r.Addr(), nil, sender, []string{fmt.Sprintf("customer%d@dead.test", i)}, []byte(body)); err != nil {
-			t.Fatal(err)
-		}
+	return r
+}
+
+// hostileReply is what a next hop may say of a recipient.
+const hostileReply = `550 5.1.1 <script>document.title='owned'</script><img src=x onerror=alert(1)> no such user here`
+
+// startBusy starts a relay with mail in every state: delivered, bounced, greylisted, held, paused, being sent to a host
+// that is slow, and waiting for one that is dead.
+func startBusy(t *testing.T, ctx context.Context) *integration.Relay {
+	t.Helper()
+	port, err := integration.FreePort()
+	if err != nil {
+		t.Fatal(err)
 	}
+	sink := func(args ...string) string { return newSink(t, ctx, "127.0.0.1:0", args...).Addr() }
+	r := newDashboard(t, fmt.Sprintf(`suppression: {keep: 90d}
+rules:
+  - {name: quarantine, at: data, when: 'subject contains "invoice"', hold: a large invoice of somebody unknown}
+routes:
+  - {name: dead, when: recipient.domain == "dead.test", hosts: ["127.0.0.1:%d"]}
+  - {name: grey, when: recipient.domain == "grey.test", hosts: [%q]}
+  - {name: strict, when: recipient.domain == "strict.test", hosts: [%q]}
+  - {name: slow, when: recipient.domain == "slow.test", hosts: [%q]}
+  - {name: a-department-with-a-rather-long-name-in-the-far-north, when: recipient.domain == "paused.test", hosts: ["127.0.0.1:9"]}
+  - {name: live, hosts: [%q]}
+`, port, sink("--reject", "rcpt:451 4.7.1 Greylisted, please come back later"), sink("--reject", "rcpt:"+hostileReply), sink("--delay", "data:60s"), sink()))
+	start(t, ctx, r)
+	if _, err := r.Command(ctx, "dest", "pause", "a-department-with-a-rather-long-name-in-the-far-north", "--reason", "their new server comes on Monday", "--author", "anna"); err != nil {
+		t.Fatal(err)
+	}
+	many := 12
+	if os.Getenv("POSTRIDER_PICTURES") != "" {
+		many = 60
+	}
+	for i := range many {
+		for _, domain := range []string{"dead.test", "grey.test", "strict.test", "slow.test", "paused.test", "live.test"} {
+			dashboardMail(t, r, fmt.Sprintf("shop%d@shop.test", i%5), fmt.Sprintf("customer%d@%s", i, domain), hostileSubject, i)
+		}
+		dashboardMail(t, r, "books@shop.test", fmt.Sprintf("customer%d@live.test", i), "your invoice", i)
+	}
+	if _, err := r.Command(ctx, "suppression", "add", "somebody.with.a.rather.long.name.of.his.own@an-even-longer-domain.example.test", "--reason", hostileSubject, "--author", "anna"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "bounces", func() bool {
+		out, err := r.Command(ctx, "suppression", "list")
+		return err == nil && strings.Count(out, "@strict.test") == many
+	})
 	return r
 }
 
@@ -241,27 +301,86 @@ func TestDashboardViews(t *testing.T) {
 	t.Parallel()
 	needs(t, "chromium")
 	ctx := within(t, 3*time.Minute)
-	relay := startDashboard(t, ctx)
+	relay := startBusy(t, ctx)
 	if os.Getenv("POSTRIDER_PICTURES") != "" {
 		runLoad(t, ctx, relay.Addr(), 1500, "--rate", "40") // for something to see in the charts
 	}
 	tab := browse(t, ctx)
 	browseTo(t, tab, signIn("http://"+relay.AddrOf("admin")+"/", dashboardToken)...)
-	out, err := relay.Command(ctx, "trace", "--recipient", "customer7@dead.test", "--json")
+	out, err := relay.Command(ctx, "trace", "--recipient", "customer7@strict.test", "--json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, id, _ := strings.Cut(out, `"id":"`)
 	views := map[string]string{
-		"overview": "#/", "queue": "#/queue", "trace": "#/trace?sender=shop1%40shop.test", "destinations": "#/destinations", "destination": "#/destination/next",
+		"overview": "#/", "queue": "#/queue", "trace": "#/trace?sender=shop1%40shop.test", "destinations": "#/destinations", "destination": "#/destination/slow", "closed": "#/destination/dead", "paused": "#/destination/a-department-with-a-rather-long-name-in-the-far-north", "held": "#/queue?state=held",
+		"suppressions": "#/suppressions", "nothing": "#/queue?sender=nobody", "unknown": "#/message/01M80EDASMM9JMZ1R4SPP02Z2C",
 		"message": "#/message/" + id[:26], "connections": "#/connections", "live": "#/events", "journal": "#/journal", "config": "#/config",
 	}
 	for _, look := range []look{{"light", "light", 1280, 900, false}, {"dark", "dark", 1280, 900, false}, {"phone", "light", 390, 844, true}} {
 		browseTo(t, tab, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: look.scheme}}),
 			emulation.SetDeviceMetricsOverride(look.width, look.height, 1, look.phone))
 		for name, view := range views {
+			if look.scheme == "dark" && os.Getenv("POSTRIDER_PICTURES") == "" {
+				break // it has the same sizes and names
+			}
 			browseTo(t, tab, hash(view), chromedp.Poll("document.querySelector('main h1') && !document.body.innerText.includes('Looking…')", nil), chromedp.Sleep(400*time.Millisecond))
 			look.examine(t, tab, name)
 		}
 	}
+}
+
+// What an operator does with suppressions, by the keyboard alone, and what others wrote stays text.
+func TestDashboardSuppressions(t *testing.T) {
+	t.Parallel()
+	needs(t, "chromium")
+	ctx := within(t, 2*time.Minute)
+	relay := startBusy(t, ctx)
+	tab := browse(t, ctx)
+	browseTo(t, tab, signIn("http://"+relay.AddrOf("admin")+"/", dashboardToken)...)
+	browseTo(t, tab, hash("#/suppressions"), shows("13 addresses"), shows(hostileReply[len("550 5.1.1 "):]), shows(hostileSubject))
+
+	// Add one: the button has the focus by its place in the order, Enter opens the question, Escape ends it.
+	browseTo(t, tab, chromedp.Focus("#suppress"), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible("dialog input[name=address]"),
+		chromedp.KeyEvent(kb.Escape), chromedp.WaitNotPresent("dialog"), focused("#suppress"), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible("dialog input[name=address]"), focused("dialog input[name=address]"),
+		chromedp.KeyEvent("dan@two.test\t30\twrote to us\r"), chromedp.WaitNotPresent("dialog"), shows("dan@two.test is suppressed"), shows("14 addresses"), shows("in 29 d"))
+	if err := send(relay.Addr(), "ann@one.test", "dan@two.test"); err == nil || !strings.Contains(err.Error(), "wrote to us") {
+		t.Errorf("suppressed from the browser: %v", err)
+	}
+	// One that makes no sense is refused where it was typed.
+	browseTo(t, tab, chromedp.Click("#suppress"), chromedp.WaitVisible("dialog input[name=address]"), chromedp.KeyEvent("no address\t\tbecause\r"), chromedp.WaitVisible("dialog .notice.bad"),
+		chromedp.KeyEvent(kb.Escape), chromedp.WaitNotPresent("dialog"))
+
+	// Search it, and take it off, after a question.
+	browseTo(t, tab, chromedp.SendKeys("input[name=address]", "dan*\r"), shows("1 address"), chromedp.Click("button[data-action=unsuppress]"), shows("Remove dan@two.test?"),
+		chromedp.Click("dialog button.cancel"), chromedp.WaitNotPresent("dialog"), shows("1 address"), chromedp.Click("button[data-action=unsuppress]"))
+	browseTo(t, tab, confirm("he asked again")...)
+	browseTo(t, tab, shows("Nobody like that is suppressed"), hash("#/journal"), shows("he asked again"), shows("unsuppress"))
+	if err := send(relay.Addr(), "ann@one.test", "dan@two.test"); err != nil {
+		t.Errorf("taken off in the browser: %v", err)
+	}
+
+	// What the host said is text wherever it is shown.
+	var title string
+	browseTo(t, tab, hash("#/trace?recipient=customer3%40strict.test"), shows("bounced"), chromedp.Click("td a"), shows("<script>document.title="), chromedp.Title(&title))
+	if strings.Contains(title, "owned") {
+		t.Error("a reply became markup")
+	}
+	// What goes on is shown with its phase and reason.
+	browseTo(t, tab, hash("#/destination/slow"), shows("carrying"), hash("#/connections"), shows("connection refused"), hash("#/queue?state=held"), shows("a large invoice of somebody unknown"),
+		hash("#/destinations"), shows("their new server comes on Monday"))
+
+	// Who may only look has nothing to press.
+	var buttons int
+	browseTo(t, tab, chromedp.Click("#signout"))
+	browseTo(t, tab, signIn("http://"+relay.AddrOf("admin")+"/", lookingToken)...)
+	browseTo(t, tab, hash("#/suppressions"), shows("13 addresses"), chromedp.Evaluate("document.querySelectorAll('[data-action]').length", &buttons))
+	if buttons != 0 {
+		t.Errorf("%d buttons for one who may only look", buttons)
+	}
+}
+
+// focused waits until the element has the focus.
+func focused(selector string) chromedp.Action {
+	return chromedp.Poll(fmt.Sprintf("document.activeElement === document.querySelector(%q)", selector), nil, chromedp.WithPollingTimeout(5*time.Second))
 }

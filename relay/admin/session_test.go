@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -93,6 +94,21 @@ func TestSession(t *testing.T) {
 	expect("sign out", b.ask("DELETE", path, "", ours()), 200)
 	b.cookie = kept
 	expect("signed out", b.ask("GET", "/v1/config", "", nil), 401)
+}
+
+// Over TLS the cookie goes nowhere in clear.
+func TestSessionSecure(t *testing.T) {
+	t.Parallel()
+	for _, over := range []*tls.ConnectionState{nil, {}} {
+		r := httptest.NewRequest("POST", "/v1/session", nil)
+		r.TLS = over
+		w := httptest.NewRecorder()
+		setSession(w, r, "value", 60)
+		c := w.Result().Cookies()
+		if len(c) != 1 || c[0].Secure != (over != nil) || !c[0].HttpOnly || c[0].SameSite != http.SameSiteStrictMode || c[0].Domain != "" || c[0].MaxAge != 60 {
+			t.Errorf("TLS %v: %+v", over != nil, c)
+		}
+	}
 }
 
 // However many sign in, memory stays bounded, and the one least used goes.

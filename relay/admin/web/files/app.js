@@ -8,6 +8,7 @@ import {message} from './message.js';
 import {trace} from './trace.js';
 import {destinations, destination} from './destinations.js';
 import {connections} from './connections.js';
+import {suppressions} from './suppressions.js';
 import {events} from './events.js';
 import {journal} from './journal.js';
 import {config} from './config.js';
@@ -18,6 +19,7 @@ const views = [
   {path: 'trace', name: 'Trace', show: trace},
   {path: 'destinations', name: 'Destinations', show: destinations},
   {path: 'connections', name: 'Connections', show: connections},
+  {path: 'suppressions', name: 'Suppressions', show: suppressions},
   {path: 'events', name: 'Live', show: events},
   {path: 'journal', name: 'Journal', show: journal},
   {path: 'config', name: 'Configuration', show: config},
@@ -102,6 +104,8 @@ function readOnly() {
 function drawNav(current) {
   replace(document.getElementById('nav'), session.sign_in ? null : views.map((v) =>
     h('a', {href: '#/' + v.path, 'aria-current': v.path === current && 'page'}, v.name)));
+  const nav = document.getElementById('nav'), here = nav.querySelector('[aria-current]');
+  if (here) nav.scrollLeft = here.offsetLeft - (nav.clientWidth - here.offsetWidth) / 2; // where it is wider than the screen
   replace(document.getElementById('tools'),
     session.name ? [h('span', {class: 'small'}, session.name), h('button', {class: 'bare', id: 'signout', onclick: signOut}, 'Sign out')] : null,
     themeButton());

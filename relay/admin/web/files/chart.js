@@ -26,7 +26,7 @@ export function chart(title, samples, series, show) {
   const draw = () => replace(picture,
     [0, most / 2, most].map((v) => [
       svg('line', {class: 'gridline', x1: left, x2: width - right, y1: y(v), y2: y(v)}),
-      svg('text', {x: left - 6, y: y(v) + 4, 'text-anchor': 'end'}, show(v)),
+      svg('text', {x: left - 6, y: y(v) + 4, 'text-anchor': 'end'}, v === 0 ? '0' : show(v)),
     ]),
     svg('text', {x: left, y: height - 6}, clock(samples[0].at)),
     svg('text', {x: width - right, y: height - 6, 'text-anchor': 'end'}, clock(samples[last].at)),

@@ -113,6 +113,12 @@ export function destination({page, argument, again, signal, session}) {
           fact('Site', b.site || '–'), fact('Connections', `${b.connections}, of which ${b.idle} idle`), fact('Window', b.window),
           fact('Being delivered', count(b.away)), fact('In memory', count(b.loaded)),
           fact('Slowed by', d.pace.binding || 'nothing'), fact('Could reach', d.pace.reach ? rate(d.pace.reach) + ' messages/s' : '–')))),
+      h('section', {class: 'panel'}, h('h2', null, 'Connections'), table('Connections', [
+        {name: 'Doing', kind: 'tight', of: (c) => [badge(c.phase, c.phase === 'carrying' ? 'accent' : ''), c.written_off ? [' ', badge('given up', 'bad')] : null]},
+        {name: 'For', kind: 'number', of: (c) => age(c.since)},
+        {name: 'Message', kind: 'mono wide', of: (c) => c.id ? h('a', {href: '#/message/' + c.id}, c.id) : ''},
+      ], (d.open ?? []).slice(0, 50), b.closed ? 'None is open: the way is closed.' : 'None is open.'),
+      d.open?.length > 50 ? h('p', {class: 'quiet'}, `and ${count(d.open.length - 50)} more`) : null),
       h('section', {class: 'panel'}, h('h2', null, 'Limits on the way'), table('Limits', [
         {name: 'Limit', kind: 'wide', label: '', of: (l) => l.name},
         {name: 'Rate', kind: 'tight', of: (l) => l.rate ? rate(l.rate) + '/s' : '–'},

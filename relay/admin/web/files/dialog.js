@@ -16,7 +16,7 @@ export function say(text, bad) {
 
 // ask shows a dialog and does what is wanted when it is confirmed. fields are more inputs;
 // run is given what was typed and a function that shows progress. It gives what to say.
-function ask({title, text, fields = [], reason = true, confirm, danger, run}) {
+export function ask({title, text, fields = [], reason = true, confirm, danger, run}) {
   const opener = document.activeElement;
   const note = h('p', {class: 'small', role: 'status'});
   const inputs = [...fields];
@@ -26,7 +26,7 @@ function ask({title, text, fields = [], reason = true, confirm, danger, run}) {
   const form = h('form', {method: 'dialog'},
     h('h2', {id: 'asking'}, title),
     text,
-    inputs.map((f) => h('label', null, f.label, h('input', {name: f.name, required: f.required, placeholder: f.placeholder, autocomplete: 'off', maxlength: 500}))),
+    inputs.map((f) => h('label', null, f.label, h('input', {name: f.name, type: f.type, min: f.min, max: f.max, required: f.required, placeholder: f.placeholder, autocomplete: 'off', maxlength: 500}))),
     note,
     h('div', {class: 'row'}, h('button', {type: 'button', class: 'cancel', onclick: () => dialog.close()}, 'Cancel'), go));
   const dialog = h('dialog', {'aria-labelledby': 'asking'}, form);

@@ -10,7 +10,7 @@ export function journal({page, again, signal}) {
     const all = await get('/v1/journal', signal);
     replace(at, table('Changes', [
       {name: 'When', kind: 'tight', of: (e) => moment(e.at)}, {name: 'Who', of: (e) => e.author}, {name: 'What', of: (e) => e.action},
-      {name: 'Of what', of: (e) => e.destination ?? (e.changed ? count(e.changed) + ' deliveries' : '')}, {name: 'Why', kind: 'wide', of: (e) => e.reason},
+      {name: 'Of what', kind: 'wide breaks', of: (e) => e.destination ?? (e.changed ? count(e.changed) + ' deliveries' : '')}, {name: 'Why', kind: 'wide', of: (e) => e.reason},
     ], all.reverse(), 'Nobody has changed anything.'));
   }, 10000);
 }

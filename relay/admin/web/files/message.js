@@ -71,6 +71,6 @@ function verdicts(v) {
   if (!v.trace?.length) return null;
   return h('section', {class: 'panel'}, h('h2', null, 'What rules said'), table('Verdicts', [
     {name: 'Rule', of: (t) => t.rule}, {name: 'At', of: (t) => t.stage}, {name: 'Recipient', of: (t) => t.recipient ?? ''},
-    {name: 'Said', kind: 'wide', of: (t) => Object.entries(t).filter(([k]) => !['rule', 'stage', 'recipient'].includes(k)).map(([, x]) => x).join(' ')},
+    {name: 'Said', kind: 'wide', of: (t) => t.said ?? h('span', {class: 'quiet'}, 'did not match')},
   ], v.trace, ''));
 }

@@ -37,6 +37,8 @@ export function queue({page, query: asked, session, signal}) {
     drawActions(actions, session, picked, selection);
     load();
   };
+  const found = h('div', {class: 'scroll'}, h('table', {class: 'cards', 'aria-label': 'Deliveries'},
+    h('thead', null, h('tr', null, columns.map((c) => h('th', {scope: 'col', class: c.kind}, c.name)))), body));
   const load = async () => {
     const mine = loading, rows = [];
     more.hidden = true;
@@ -50,15 +52,15 @@ export function queue({page, query: asked, session, signal}) {
       shown += rows.length;
       from = next;
       more.hidden = !next;
-      status.textContent = shown === 0 ? 'Nothing in the queue is like that.' : several(shown, 'delivery', 'deliveries') + (next ? ' shown, there are more' : '');
+      found.hidden = actions.hidden = shown === 0;
+      status.textContent = shown === 0 ? (Object.keys(selection).length ? 'Nothing in the queue is like that.' : 'The queue is empty.') : several(shown, 'delivery', 'deliveries') + (next ? ' shown, there are more' : '');
     } catch (e) {
       if (e.name !== 'AbortError') { status.textContent = e.message; }
     }
   };
   replace(page, h('h1', null, 'Queue'), h('section', {class: 'panel'}, form),
     h('section', {class: 'panel'}, h('div', {class: 'row apart'}, status, h('div', {class: 'row'}, actions, h('button', {onclick: refresh}, 'Refresh'))),
-      h('div', {class: 'scroll'}, h('table', {class: 'cards', 'aria-label': 'Deliveries'},
-        h('thead', null, h('tr', null, columns.map((c) => h('th', {scope: 'col', class: c.kind}, c.name)))), body)),
+      found,
       more));
   addEventListener('changed', refresh, {signal});
   refresh();
