@@ -78,6 +78,7 @@ func (d *relayd) takeUp() (changed []string, err error) {
 		return nil, err
 	}
 	d.level.set(level)
+	d.breakers.store(t.breakers)
 	change.Commit(func() { d.receiver.Reload(t.receiver()) })
 	d.suppressions.Reload(next.Suppression)
 	d.scheduler.Reload(t.scheduler())

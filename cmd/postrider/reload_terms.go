@@ -15,12 +15,13 @@ type terms struct {
 	rules     *policy.Policy
 	signers   []relay.Signer
 	transport *outbound.Transport
+	breakers  *breakersOf
 }
 
 // terms makes them, with every fault at once. They know what those in force have learned and
 // counted, if there are any.
 func (d *relayd) terms(config *configs.Config) (*terms, error) {
-	t := &terms{config: config}
+	t := &terms{config: config, breakers: d.breakers.next()}
 	config.Outbound.Transcripts = d.transcripts
 	p := &config.Policy
 	p.Meters, p.Fault, p.Queue = d.meters, d.observer.Faulted, func(to relay.Destination) relay.BinStatus {
@@ -37,7 +38,7 @@ func (d *relayd) terms(config *configs.Config) (*terms, error) {
 		t.transport, faults[2] = outbound.New(config.Outbound)
 	}
 	faults[3] = addVerifiers(config)
-	faults[4] = addJudges(config, d.observer.Faulted)
+	faults[4] = addJudges(config, t.breakers, d.observer.Faulted)
 	return t, errors.Join(faults[:]...)
 }
 

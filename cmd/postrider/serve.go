@@ -97,7 +97,9 @@ type relayd struct {
 	// meters outlive the rules that count by them.
 	meters     *policy.Meters
 	transports *transports
-	reloading  reloading
+	// breakers are those of the services that are asked about mail and users.
+	breakers  breakers
+	reloading reloading
 	// transcripts are those that operators ask for.
 	transcripts *transcript.Book
 	// suppressions are those for whom no mail is taken.
@@ -116,7 +118,7 @@ type relayd struct {
 
 // build opens the spool and binds the listeners. On an error nothing is left open.
 func build(config *configs.Config, log zerolog.Logger, logFigures func() []relay.Figure) (d *relayd, err error) {
-	d = &relayd{log: log, meters: policy.NewMeters(), transports: newTransports()}
+	d = &relayd{log: log, meters: policy.NewMeters(), transports: newTransports(), breakers: breakers{log: log}}
 	d.reloading.config, d.reloading.again = config, make(chan struct{}, 1)
 	d.shown.Store(&config.Shown)
 	defer func() {
@@ -154,6 +156,7 @@ func build(config *configs.Config, log zerolog.Logger, logFigures func() []relay
 		return d, err
 	}
 	d.transports.current.Store(t.transport)
+	d.breakers.store(t.breakers)
 
 	o := t.scheduler()
 	o.Spool, o.Observer = d.spool, observer
@@ -172,7 +175,7 @@ func build(config *configs.Config, log zerolog.Logger, logFigures func() []relay
 	}
 
 	inboundFigures := func() []relay.Figure { return d.inbound.Figures() } // it is there before anybody asks
-	figures := []func() []relay.Figure{logFigures, d.spool.Figures, d.transports.figures, inboundFigures, d.suppressions.Figures}
+	figures := []func() []relay.Figure{logFigures, d.spool.Figures, d.transports.figures, inboundFigures, d.suppressions.Figures, d.breakers.Figures}
 	if d.feed, err = newFeed(config, events, ids, observer.Faulted); err != nil {
 		return d, err
 	}

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"postrider/relay"
 )
 
 // maxAnswer bounds what is read of an answer, in bytes.
@@ -31,6 +33,8 @@ type HTTPOptions struct {
 	Timeout time.Duration
 	// Connections bounds the calls at once. 16 by default.
 	Connections int
+	// Breaker has the service left alone when it does not answer; nil never does.
+	Breaker *relay.Breaker
 }
 
 // callout is the backend of an HTTP service.
@@ -105,14 +109,18 @@ func (c *callout) Authenticate(ctx context.Context, a Attempt) (*Identity, error
 	if a.Client.IsValid() {
 		q.Client = a.Client.String()
 	}
-	answer, err := c.ask(ctx, q)
+	var said *answer
+	err := c.o.Breaker.Do(func() (down bool, err error) {
+		said, down, err = c.ask(ctx, q)
+		return down && ctx.Err() == nil, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("users: http: %w", err)
 	}
-	if !*answer.OK {
+	if !*said.OK {
 		return nil, ErrCredentials
 	}
-	id, err := answer.identity(a.User)
+	id, err := said.identity(a.User)
 	if err != nil {
 		return nil, fmt.Errorf("users: http: answer for user %q: %w", a.User, err)
 	}
@@ -120,15 +128,15 @@ func (c *callout) Authenticate(ctx context.Context, a Attempt) (*Identity, error
 }
 
 // ask makes the call. Nothing but a 200 with an ok in it is an answer: a proxy's 403 says
-// nothing about the password.
-func (c *callout) ask(ctx context.Context, q question) (*answer, error) {
+// nothing about the password. Down says that not even such an answer came.
+func (c *callout) ask(ctx context.Context, q question) (said *answer, down bool, err error) {
 	body, err := json.Marshal(q)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.o.URL, bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json")
@@ -137,24 +145,23 @@ func (c *callout) ask(ctx context.Context, q question) (*answer, error) {
 	}
 	response, err := c.client.Do(request)
 	if err != nil {
-		return nil, err
+		return nil, true, err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return nil, err
+		return nil, true, err
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the answer is %s", response.Status)
+		return nil, false, fmt.Errorf("the answer is %s", response.Status)
 	}
-	var said answer
 	if err := json.Unmarshal(text, &said); err != nil {
-		return nil, fmt.Errorf("the answer is not JSON: %w", err)
+		return nil, false, fmt.Errorf("the answer is not JSON: %w", err)
 	}
-	if said.OK == nil {
-		return nil, errors.New("the answer has no ok")
+	if said == nil || said.OK == nil {
+		return nil, false, errors.New("the answer has no ok")
 	}
-	return &said, nil
+	return said, false, nil
 }
 
 func (a *answer) identity(user string) (id *Identity, err error) {

@@ -35,6 +35,9 @@ func newPool(network, address string, connections int) *pool {
 	return &pool{network: network, address: address, slots: make(chan struct{}, connections)}
 }
 
+// errBusy says nothing of the service.
+var errBusy = errors.New("there was no turn in time: too many questions at once")
+
 // ask sends the question and gives the action that answers it. A connection that was used before may
 // have ended in the meantime: then the question goes over a new one.
 func (p *pool) ask(ctx context.Context, end time.Time, text string) (string, error) {
@@ -42,7 +45,7 @@ func (p *pool) ask(ctx context.Context, end time.Time, text string) (string, err
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	case <-ctx.Done():
-		return "", errors.New("there was no turn in time: too many questions at once")
+		return "", errBusy
 	}
 	for c := p.take(); c != nil; c = p.take() {
 		action, err := p.over(ctx, c, end, text)

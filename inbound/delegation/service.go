@@ -3,6 +3,7 @@ package delegation
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -32,6 +33,8 @@ type Options struct {
 	Accept bool
 	// Fault is told of failures, and of answers that are not heeded.
 	Fault func(relay.Fault)
+	// Breaker has the service left alone when it does not answer; nil never does.
+	Breaker *relay.Breaker
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
@@ -92,10 +95,17 @@ func (s *Service) Judge(ctx context.Context, m *relay.Message, _ io.Reader) rela
 
 // judge asks, and makes what there is to be made of a failure.
 func (s *Service) judge(ctx context.Context, q question) relay.Ruling {
-	ruling, words, err := s.ask(ctx, q)
+	var ruling relay.Ruling
+	var words string
+	err := s.o.Breaker.Do(func() (down bool, err error) {
+		ruling, words, down, err = s.ask(ctx, q)
+		return down && ctx.Err() == nil, err
+	})
 	if err != nil {
 		err = fmt.Errorf("policy service %s: %w", s.o.Name, err)
-		s.o.Fault(relay.Fault{Doing: "ask a policy service", Err: err})
+		if !errors.Is(err, relay.ErrLeftAlone) {
+			s.o.Fault(relay.Fault{Doing: "ask a policy service", Err: err})
+		}
 		ruling, words = relay.Ruling{}, "cannot be asked, and lets pass"
 		if !s.o.Accept {
 			ruling, words = relay.Refusal(relay.LocalError(err)), "cannot be asked, and defers"
@@ -105,17 +115,18 @@ func (s *Service) judge(ctx context.Context, q question) relay.Ruling {
 	return ruling
 }
 
-func (s *Service) ask(ctx context.Context, q question) (relay.Ruling, string, error) {
+// ask gives what the answer comes to. Down says that there was none.
+func (s *Service) ask(ctx context.Context, q question) (ruling relay.Ruling, words string, down bool, err error) {
 	end := s.o.Now().Add(s.o.Timeout)
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	action, err := s.pool.ask(ctx, end, q.text())
 	if err != nil {
-		return relay.Ruling{}, "", err
+		return relay.Ruling{}, "", !errors.Is(err, errBusy), err
 	}
 	c, err := conclude(action)
 	if err != nil {
-		return relay.Ruling{}, "", err
+		return relay.Ruling{}, "", false, err
 	}
 	if c.unheeded {
 		s.o.Fault(relay.Fault{Doing: "heed a policy service", Err: fmt.Errorf("policy service %s: %q is not heeded", s.o.Name, action)})
@@ -123,5 +134,5 @@ func (s *Service) ask(ctx context.Context, q question) (relay.Ruling, string, er
 	if e := c.ruling.Edits; e != nil && e.Held != "" {
 		e.Held = "policy service " + s.o.Name + ": " + e.Held
 	}
-	return c.ruling, c.words, nil
+	return c.ruling, c.words, false, nil
 }

@@ -45,6 +45,8 @@ type Options struct {
 	Accept bool
 	// Fault is told of failures.
 	Fault func(relay.Fault)
+	// Breaker has the service left alone when it does not answer; nil never does.
+	Breaker *relay.Breaker
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	// Transport is for tests. The default is one of its own, which asks no proxy.
@@ -132,10 +134,17 @@ func secretOf(text string) ([]byte, error) {
 
 // Judge implements relay.Judge. The body is not looked at.
 func (h *Hook) Judge(ctx context.Context, m *relay.Message, _ io.Reader) relay.Judgement {
-	ruling, words, err := h.ask(ctx, m)
+	var ruling relay.Ruling
+	var words string
+	err := h.o.Breaker.Do(func() (down bool, err error) {
+		ruling, words, down, err = h.ask(ctx, m)
+		return down && ctx.Err() == nil, err
+	})
 	if err != nil {
 		err = fmt.Errorf("hook %s: %w", h.o.Name, err)
-		h.o.Fault(relay.Fault{Doing: "ask a hook", Message: m.ID, Err: err})
+		if !errors.Is(err, relay.ErrLeftAlone) {
+			h.o.Fault(relay.Fault{Doing: "ask a hook", Message: m.ID, Err: err})
+		}
 		ruling, words = relay.Ruling{}, "cannot be asked, and lets pass"
 		if !h.o.Accept {
 			ruling, words = relay.Refusal(relay.LocalError(err)), "cannot be asked, and defers"
@@ -148,37 +157,39 @@ func (h *Hook) Judge(ctx context.Context, m *relay.Message, _ io.Reader) relay.J
 	return relay.Judgement{Ruling: ruling}
 }
 
-// ask posts the question and reads the answer, within the time that there is.
-func (h *Hook) ask(ctx context.Context, m *relay.Message) (relay.Ruling, string, error) {
+// ask posts the question and reads the answer, within the time that there is. Down says that there
+// was none, not even one that makes no sense.
+func (h *Hook) ask(ctx context.Context, m *relay.Message) (ruling relay.Ruling, words string, down bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, h.o.Timeout)
 	defer cancel()
 	select {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()
 	case <-ctx.Done():
-		return relay.Ruling{}, "", errors.New("there was no turn in time: too many messages at once")
+		return relay.Ruling{}, "", false, errors.New("there was no turn in time: too many messages at once")
 	}
 	req, err := h.request(ctx, m)
 	if err != nil {
-		return relay.Ruling{}, "", err
+		return relay.Ruling{}, "", false, err
 	}
 	resp, err := h.client.Do(req)
 	if err != nil {
-		return relay.Ruling{}, "", err
+		return relay.Ruling{}, "", true, err
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return relay.Ruling{}, "", fmt.Errorf("read its answer: %w", err)
+		return relay.Ruling{}, "", true, fmt.Errorf("read its answer: %w", err)
 	case resp.StatusCode == http.StatusNoContent:
-		return relay.Ruling{}, "pass", nil
+		return relay.Ruling{}, "pass", false, nil
 	case resp.StatusCode/100 != 2:
-		return relay.Ruling{}, "", errors.New("it answers " + resp.Status)
+		return relay.Ruling{}, "", false, errors.New("it answers " + resp.Status)
 	case len(text) > maxAnswer:
-		return relay.Ruling{}, "", fmt.Errorf("its answer is longer than %d bytes", maxAnswer)
+		return relay.Ruling{}, "", false, fmt.Errorf("its answer is longer than %d bytes", maxAnswer)
 	}
-	return parse(text)
+	ruling, words, err = parse(text)
+	return ruling, words, false, err
 }
 
 func (h *Hook) request(ctx context.Context, m *relay.Message) (*http.Request, error) {

@@ -39,6 +39,10 @@ type Options struct {
 	Hostname string
 	// Fault is told of failures.
 	Fault func(relay.Fault)
+	// Breaker has the milter left alone when it is down; nil never does. What can be the doing of a
+	// message, such as a conversation about it that takes too long, counts only where messages
+	// do not pass then.
+	Breaker *relay.Breaker
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
@@ -81,12 +85,19 @@ func split(address string) (network, rest string) {
 
 // Judge implements relay.Judge.
 func (f *Milter) Judge(ctx context.Context, m *relay.Message, body io.Reader) relay.Judgement {
-	said, err := f.ask(ctx, m, body)
+	var said relay.Judgement
+	err := f.o.Breaker.Do(func() (down bool, err error) {
+		var stage reached
+		said, stage, err = f.ask(ctx, m, body)
+		return err != nil && ctx.Err() == nil && (stage == nowhere || stage == talking && !f.o.Accept), err
+	})
 	if err == nil {
 		return said
 	}
 	err = fmt.Errorf("milter %s: %w", f.o.Name, err)
-	f.o.Fault(relay.Fault{Doing: "ask a milter", Message: m.ID, Err: err})
+	if !errors.Is(err, relay.ErrLeftAlone) {
+		f.o.Fault(relay.Fault{Doing: "ask a milter", Message: m.ID, Err: err})
+	}
 	if f.o.Accept {
 		return f.judgement(relay.Ruling{}, "cannot be asked, and lets pass")
 	}
@@ -99,9 +110,21 @@ func (f *Milter) judgement(r relay.Ruling, words string) relay.Judgement {
 	return relay.Judgement{Ruling: r}
 }
 
+// reached is how far a conversation came that failed.
+type reached int
+
+const (
+	// nowhere: there was no session, before anything was said of the message.
+	nowhere reached = iota
+	// talking: the session broke off, or took too long.
+	talking
+	// concluded: the answer makes no sense, or it was not the milter's fault.
+	concluded
+)
+
 // ask holds the conversation, within the time that there is. Whatever the milter has said so far is
 // of no account when it fails.
-func (f *Milter) ask(ctx context.Context, m *relay.Message, body io.Reader) (relay.Judgement, error) {
+func (f *Milter) ask(ctx context.Context, m *relay.Message, body io.Reader) (relay.Judgement, reached, error) {
 	end := f.o.Now().Add(f.o.Timeout)
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
@@ -109,7 +132,7 @@ func (f *Milter) ask(ctx context.Context, m *relay.Message, body io.Reader) (rel
 	case f.slots <- struct{}{}:
 		defer func() { <-f.slots }()
 	case <-ctx.Done():
-		return relay.Judgement{}, errors.New("there was no turn in time: too many messages at once")
+		return relay.Judgement{}, concluded, errors.New("there was no turn in time: too many messages at once")
 	}
 	d := &dialer{ctx: ctx, end: end}
 	defer d.close()
@@ -120,14 +143,15 @@ func (f *Milter) ask(ctx context.Context, m *relay.Message, body io.Reader) (rel
 		s, err = f.session(d, actions&oldActions, protocol&oldProtocol)
 	}
 	if err != nil {
-		return relay.Judgement{}, err
+		return relay.Judgement{}, nowhere, err
 	}
 	c := conversation{f: f, s: s, m: m}
 	act, changes, err := c.hold(body)
 	if err != nil {
-		return relay.Judgement{}, err
+		return relay.Judgement{}, talking, err
 	}
-	return f.conclude(m, act, changes, s.ProtocolOption(milter.OptHeaderLeadingSpace))
+	said, err := f.conclude(m, act, changes, s.ProtocolOption(milter.OptHeaderLeadingSpace))
+	return said, concluded, err
 }
 
 // session connects and agrees with the milter on what it may do.
