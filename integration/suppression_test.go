@@ -39,7 +39,7 @@ func TestSuppression(t *testing.T) {
 	if text := refused("bob@strict.test"); text != "" {
 		t.Errorf("of another class: %s", text)
 	}
-	says(t, ctx, relay, "1 are suppressed; 0 were before.", "suppression", "add", "cid@two.test", "--reason", "asked for it")
+	says(t, ctx, relay, "1 is suppressed; 0 were before.", "suppression", "add", "cid@two.test", "--reason", "asked for it")
 	says(t, ctx, relay, "1 would be suppressed", "suppression", "add", "dan@two.test", "--reason", "no", "--dry-run")
 	relay.Kill()
 	start(t, ctx, relay)
@@ -53,11 +53,11 @@ func TestSuppression(t *testing.T) {
 	if err != nil || strings.Count(out, "\n") != 2 {
 		t.Fatalf("exported %q, %v", out, err)
 	}
-	says(t, ctx, relay, "1 are suppressed no longer; 0 were", "suppression", "remove", "bob@two.test", "--reason", "he is back")
+	says(t, ctx, relay, "1 is suppressed no longer; 0 were", "suppression", "remove", "bob@two.test", "--reason", "he is back")
 	if text := refused("bob@two.test"); text != "" {
 		t.Errorf("taken off: %s", text)
 	}
-	says(t, ctx, relay, "1 are suppressed no longer", "suppression", "remove", "cid@two.test")
+	says(t, ctx, relay, "1 is suppressed no longer", "suppression", "remove", "cid@two.test")
 	file := filepath.Join(t.TempDir(), "list")
 	write(t, file, out)
 	says(t, ctx, relay, "suppressed", "suppression", "import", file, "--reason", "from a copy")

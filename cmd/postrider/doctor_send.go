@@ -93,9 +93,9 @@ func (d *doctor) ended(life admin.Life) bool {
 	}
 	switch e := life.Events[len(life.Events)-1]; e.Event {
 	case "delivered":
-		d.ok(check, "%s has taken it after %v: %d %s", e.Host, e.At.Sub(life.Received).Round(time.Millisecond), e.Code, e.Reply)
+		d.ok(check, "%s has taken it after %v: %s", e.Host, e.At.Sub(life.Received).Round(time.Millisecond), replyText(&e))
 	default:
-		d.fail(check, "postrider classify says what a reply is about", "%s: %d %s", e.Event, e.Code, e.Reply)
+		d.fail(check, "postrider classify says what a reply is about", "%s: %s", e.Event, replyText(&e))
 	}
 	return true
 }

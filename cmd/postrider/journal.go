@@ -38,6 +38,9 @@ does the rest.`,
 			if flags.json {
 				return json.NewEncoder(out).Encode(all)
 			}
+			if len(all) == 0 {
+				fmt.Fprintln(out, "Nobody has changed anything.")
+			}
 			for i := range all {
 				printChange(out, &all[i])
 			}

@@ -163,7 +163,11 @@ func accountsHeading(all []accountReport) string {
 }
 
 func (r *accountReport) print(out io.Writer) {
-	fmt.Fprintf(out, "%s, a %s at %s, for %s\n", plain(r.User), r.Grant, r.Provider, plain(strings.Join(r.Routes, ", ")))
+	article := "a"
+	if r.Grant == "application" {
+		article = "an"
+	}
+	fmt.Fprintf(out, "%s, %s %s at %s, for %s\n", plain(r.User), article, r.Grant, r.Provider, plain(strings.Join(r.Routes, ", ")))
 	for _, line := range []struct {
 		what string
 		at   time.Time

@@ -22,8 +22,9 @@ func newQueueCommand() *cobra.Command {
 		Long: `See what is waiting in a running relay, and why, and change it.
 
 The relay is asked over its admin socket. Give the --config that it was started
-with, or --socket; without either it is the socket of a relay without a
-configuration file, in $STATE_DIRECTORY or ./postrider-data.`,
+with, once and for all as $POSTRIDER_CONFIG, or --socket; without any of these it is
+the socket of a relay without a configuration file, in $STATE_DIRECTORY or
+./postrider-data.`,
 	}
 	queue.AddCommand(newQueueListCommand(), newQueueShowCommand(), newQueueExportCommand(), newQueueImportCommand())
 	for _, q := range queueActions() {

@@ -106,8 +106,11 @@ func (f *suppressionFlags) tell(out io.Writer, t admin.SuppressionTally, did, wa
 		return json.NewEncoder(out).Encode(t)
 	}
 	verb := "are"
-	if f.dryRun {
+	switch {
+	case f.dryRun:
 		verb = "would be"
+	case t.Changed == 1:
+		verb = "is"
 	}
 	fmt.Fprintf(out, "%d %s %s; %d %s before.\n", t.Changed, verb, did, t.Unchanged, was)
 	return nil

@@ -112,7 +112,7 @@ func printLife(out io.Writer, paint painter, l *admin.Life) {
 	}
 	for i := range l.Waiting {
 		w := &l.Waiting[i]
-		fmt.Fprintf(out, "  now, %s ago    %s %s for %s: %s\n", age(l.Received), paint.paint(yellow, fmt.Sprintf("%-9s", w.State)), plain(recipients(w.Recipients)), plain(w.Destination), plain(w.Reason))
+		fmt.Fprintf(out, "  %-19s  %s %s for %s: %s\n", "now, after "+age(l.Received), paint.paint(yellow, fmt.Sprintf("%-9s", w.State)), plain(recipients(w.Recipients)), plain(w.Destination), plain(w.Reason))
 	}
 }
 
@@ -123,7 +123,7 @@ func lifeText(e *admin.LifeEvent) string {
 		text += " by " + e.Host
 	}
 	if e.Code != 0 || e.Reply != "" {
-		text += ": " + strings.Join(strings.Fields(fmt.Sprint(zeroAsNothing(e.Code), " ", e.Enhanced, " ", e.Reply)), " ")
+		text += ": " + replyText(e)
 	}
 	if e.Class != "" {
 		text += " [" + e.Class + "]"
@@ -136,6 +136,11 @@ func lifeText(e *admin.LifeEvent) string {
 		text += fmt.Sprintf(" (attempt %d)", e.Attempts)
 	}
 	return text
+}
+
+// replyText is the reply of an event, as far as it has its parts.
+func replyText(e *admin.LifeEvent) string {
+	return strings.Join(strings.Fields(fmt.Sprint(zeroAsNothing(e.Code), " ", e.Enhanced, " ", e.Reply)), " ")
 }
 
 func zeroAsNothing(n int) string {
