@@ -22,6 +22,8 @@ type hooked struct {
 	mu        sync.Mutex
 	delivered map[string]int
 	ids       map[string]bool
+	// crashes counts what was told of them.
+	crashes int
 }
 
 func (h *hooked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -31,6 +33,7 @@ func (h *hooked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				EventID string `json:"event_id"`
 				Event   string `json:"event"`
 				To      string `json:"to"`
+				Since   string `json:"since"`
 			} `json:"events"`
 		} `json:"data"`
 	}
@@ -45,6 +48,9 @@ func (h *hooked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.delivered[e.To]++
 		}
 		h.ids[e.EventID] = true
+		if e.Event == "gap" && e.Since != "" {
+			h.crashes++
+		}
 	}
 }
 
@@ -91,6 +97,9 @@ events:
 		t.Fatal(err)
 	}
 	eventually(t, "the webhook", func() bool { return consumer.count() == messages+1 })
+	if consumer.crashes != 1 {
+		t.Errorf("told of %d crashes, want 1", consumer.crashes)
+	}
 	// A delivery that had just been made when the relay was killed may have been made again.
 	if got := lineCount(log); got == 0 {
 		t.Error("nothing in the new event log")

@@ -170,15 +170,53 @@ func (f *Feed) Run(ctx context.Context) error {
 	for _, h := range f.hooks {
 		all.Go(func() { h.run(ctx) })
 	}
+	if f.box == nil {
+		f.pass(ctx)
+		return nil
+	}
+	if since := f.box.crashed; !since.IsZero() {
+		f.write(gap(f.o.Now(), missed{Since: since}))
+	}
+	all.Go(func() { f.sync(ctx) })
+	if !f.pass(ctx) {
+		return nil // some are missed: the next run tells
+	}
+	if err := f.box.ended(); err != nil {
+		f.faults.tellOnce("write the outbox of webhooks", err)
+	}
+	return nil
+}
+
+// pass writes events until ctx ends, and then the rest. It says whether all that anybody wants is written.
+func (f *Feed) pass(ctx context.Context) bool {
 	for {
 		select {
 		case <-ctx.Done():
 			for len(f.pending) > 0 {
 				f.write()
 			}
-			return nil
+			return f.lost.Load() == 0
 		case e := <-f.pending:
 			f.write(e)
+		}
+	}
+}
+
+// syncEvery is how much a failure of power can take of what was written to the outbox.
+const syncEvery = time.Second
+
+// sync brings the outbox to the disk every now and then, apart from who writes to it.
+func (f *Feed) sync(ctx context.Context) {
+	tick := time.NewTicker(syncEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := f.box.sync(); err != nil {
+				f.faults.tellOnce("write the outbox of webhooks", err)
+			}
 		}
 	}
 }
@@ -191,7 +229,7 @@ func (f *Feed) write(events ...Event) {
 	lost := f.lost.Swap(0)
 	if lost > 0 {
 		f.faults.tellOnce("keep up with events", fmt.Errorf("%d dropped", lost))
-		events = append(events, gap(f.o.Now(), lost))
+		events = append(events, gap(f.o.Now(), missed{Lost: lost}))
 	}
 	var logged, boxed []byte
 	var n int64
@@ -251,12 +289,19 @@ func (f *Feed) line(e *Event) []byte {
 	return append(append(line, e.JSON[1:]...), '\n')
 }
 
-func gap(now time.Time, lost int64) Event {
+// missed is what somebody was not told of.
+type missed struct {
+	Lost int64 `json:"lost"`
+	// Since is set after a crash: what happened between then and the next start may be missing, too.
+	Since time.Time `json:"since,omitzero"`
+}
+
+func gap(now time.Time, m missed) Event {
 	text, err := json.Marshal(struct {
 		Time  time.Time `json:"time"`
 		Event string    `json:"event"`
-		Lost  int64     `json:"lost"`
-	}{now, KindGap, lost})
+		missed
+	}{now, KindGap, m})
 	if err != nil {
 		text = []byte(`{"event":"gap"}`) // a number and a time can be said
 	}

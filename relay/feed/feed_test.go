@@ -270,6 +270,12 @@ func TestCrash(t *testing.T) {
 		if kinds, lost, ids := c.counts(); kinds["bounced"] != 11 || lost != 0 || len(ids) != 11 || ids["cut"] != 0 {
 			t.Errorf("got %v, %d lost, ids %v", kinds, lost, ids)
 		}
+		// Something may have been on its way to the outbox: the consumer knows since when.
+		if n := slices.IndexFunc(c.taken, func(e map[string]any) bool { return e["event"] == KindGap }); n < 0 {
+			t.Error("nobody was told of the crash")
+		} else if since, err := time.Parse(time.RFC3339, c.taken[n]["since"].(string)); err != nil || since.IsZero() {
+			t.Errorf("told %v: %v", c.taken[n], err)
+		}
 		again := new(consumer)
 		_, stop = running(t, options(dir, again))
 		time.Sleep(10 * time.Second)

@@ -227,7 +227,7 @@ func (h *hook) next() (batch, error) {
 	b.next = next
 	at := place{next.Segment, next.Offset - int64(len(lines))}
 	if b.missed > 0 && len(lines) > 0 {
-		b.events = append(b.events, gap(h.f.o.Now(), b.missed).JSON)
+		b.events = append(b.events, gap(h.f.o.Now(), missed{Lost: b.missed}).JSON)
 	}
 	for len(lines) > 0 && len(b.events) < batchMost {
 		i := bytes.IndexByte(lines, '\n')

@@ -30,6 +30,10 @@ type outbox struct {
 	// segments are in order; the last one is written.
 	segments []segment
 	file     *os.File
+	// dirty says that something was written since the last sync.
+	dirty bool
+	// crashed is the latest write of a run that had no end; zero where there was none.
+	crashed time.Time
 }
 
 type segment struct {
@@ -55,7 +59,49 @@ func openOutbox(dir string, most int64, age time.Duration, now func() time.Time)
 	if err := b.find(); err != nil {
 		return nil, err
 	}
-	return b, b.begin()
+	return b, errors.Join(b.begin(), b.mark())
+}
+
+// mark notes that a run has begun, and finds out whether the one before came to its end.
+func (b *outbox) mark() error {
+	info, err := os.Stat(b.marker())
+	switch {
+	case err == nil:
+		b.crashed = info.ModTime()
+		if n := len(b.segments); n > 1 && b.segments[n-2].last.After(b.crashed) {
+			b.crashed = b.segments[n-2].last
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return os.WriteFile(b.marker(), nil, 0o600)
+}
+
+// marker is a file that is there while the outbox is open.
+func (b *outbox) marker() string { return filepath.Join(b.dir, "running") }
+
+// ended notes that all that happened in this run was written.
+func (b *outbox) ended() error {
+	if err := b.sync(); err != nil {
+		return err
+	}
+	return os.Remove(b.marker())
+}
+
+// sync brings what was written to the disk.
+func (b *outbox) sync() error {
+	b.mu.Lock()
+	file, dirty := b.file, b.dirty
+	b.dirty = false
+	b.mu.Unlock()
+	if !dirty {
+		return nil
+	}
+	// A segment that was begun meanwhile has synced this one.
+	if err := file.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 // find lists the segments that are there.
@@ -118,7 +164,7 @@ func (b *outbox) begin() error {
 		return err
 	}
 	if b.file != nil {
-		err = b.file.Close()
+		err = errors.Join(b.file.Sync(), b.file.Close())
 	}
 	b.file = file
 	b.segments = append(b.segments, segment{number: number, last: b.now()})
@@ -139,6 +185,7 @@ func (b *outbox) add(lines []byte) error {
 	if err := appendWhole(b.file, lines); err != nil {
 		return err
 	}
+	b.dirty = true
 	s.size += int64(len(lines))
 	s.last = b.now()
 	return nil
