@@ -91,7 +91,7 @@ func exotics() []exotic {
 // journal says who brought how many, and why.
 func TestExportAll(t *testing.T) {
 	t.Parallel()
-	ctx := within(t, time.Minute)
+	ctx := within(t, 2*time.Minute)
 	rules := `rules:
   - {name: keep, at: mail, when: 'sender.local == "held"', hold: look at it}
   - {name: mark, at: mail, when: 'sender.local == "tagged"', tag: [bulk]}
@@ -172,7 +172,7 @@ func holdsExotics(t *testing.T, files map[string][]byte) {
 // sendsExotics wants what is not held to be delivered by the relay that it was brought to.
 func sendsExotics(t *testing.T, r *integration.Relay) {
 	t.Helper()
-	ctx := within(t, time.Minute)
+	ctx := within(t, 2*time.Minute)
 	sink := newSink(t, ctx, "127.0.0.1:0")
 	leadTo(t, r, sink)
 	r.Kill()

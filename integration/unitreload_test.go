@@ -31,7 +31,7 @@ func execReload(t *testing.T, binary, config string) []string {
 // good file is in force when it returns.
 func TestUnitReload(t *testing.T) {
 	t.Parallel()
-	ctx := within(t, time.Minute)
+	ctx := within(t, 2*time.Minute)
 	relay := startRelay(t, ctx, nowhere())
 	good, err := os.ReadFile(relay.Config)
 	if err != nil {

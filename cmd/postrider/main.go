@@ -53,7 +53,10 @@ Try it in two minutes, in three terminals:
   postrider serve --relay-host 127.0.0.1:2626     the relay, on 127.0.0.1:2525
   postrider load --messages 1000                  a thousand messages, and how long each 250 took
 
-Nothing is lost if you kill -9 the relay meanwhile and start it again.`,
+Nothing is lost if you kill -9 the relay meanwhile and start it again.
+
+The exit code is 0, or 1 where something failed, was not found or could not be changed: the
+last line on stderr says what. The sendmail command has the codes of sysexits.h.`,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
