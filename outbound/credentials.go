@@ -3,6 +3,7 @@ package outbound
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -68,4 +69,25 @@ func (c *Credentials) Validate() error {
 		faults = append(faults, c.OAuth.Validate())
 	}
 	return errors.Join(faults...)
+}
+
+// logins are the credentials of routes by their users. Others of the same user make another session: with
+// a wrong password, say, no mail goes over one that a right one has opened, nor is that one held.
+type logins map[string][]*Credentials
+
+// number is the place of the credentials among those of their user.
+func (l *logins) number(c *Credentials) int {
+	if c == nil {
+		return 0
+	}
+	if *l == nil {
+		*l = make(logins)
+	}
+	known := (*l)[c.User]
+	at := slices.IndexFunc(known, func(other *Credentials) bool { return reflect.DeepEqual(other, c) })
+	if at < 0 {
+		at = len(known)
+		(*l)[c.User] = append(known, c)
+	}
+	return at
 }

@@ -61,6 +61,9 @@ type Route struct {
 	dnssec bool
 	// withoutDANE is the level at hosts without usable TLSA records; it is for TLSDANE.
 	withoutDANE TLSLevel
+	// login tells credentials of the same user apart: it is 0 for the first that the routes have of
+	// the user, and counts those that differ.
+	login int
 	// authentic says that something better than plain DNS vouches for the hosts of the domain.
 	authentic bool
 	// over is set when the route is configured in this way no longer. Copies of the route share it.

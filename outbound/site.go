@@ -62,6 +62,9 @@ func (s *hostSet) site(now, expires time.Time) *relay.Site {
 	}
 	if s.route.Auth != nil {
 		key += " user=" + s.route.Auth.User
+		if s.route.login > 0 {
+			key += fmt.Sprintf(" login=%d", s.route.login+1)
+		}
 		if s.route.PlainAuth {
 			key += " plain"
 		}

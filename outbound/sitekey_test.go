@@ -1,6 +1,7 @@
 package outbound_test
 
 import (
+	"strings"
 	"testing"
 
 	"postrider/outbound"
@@ -26,5 +27,31 @@ func TestSiteKeyTellsMXFromSmart(t *testing.T) {
 	}
 	if mx.Key == smart.Key {
 		t.Errorf("both have the key %q", mx.Key)
+	}
+}
+
+// Routes to one host share connections exactly where they log in alike: as the same user with other
+// credentials is another login, whose fault is none of the first.
+func TestSiteKeyTellsLogins(t *testing.T) {
+	t.Parallel()
+	p := outboundtest.NewPeer(t, outboundtest.Script{Users: map[string]string{"u": "right"}})
+	login := func(password, mechanism string) *outbound.Credentials {
+		return &outbound.Credentials{User: "u", Password: password, Mechanism: mechanism}
+	}
+	tr := smart(t, func(o *outbound.Options) {
+		o.Routes[0].Auth = login("right", "")
+		for name, c := range map[string]*outbound.Credentials{"alike": login("right", ""), "wrong": login("wrong", ""), "other": login("right", "login")} {
+			o.Routes = append(o.Routes, outbound.Route{Name: name, Hosts: o.Routes[0].Hosts, TLS: outbound.TLSNone, Auth: c})
+		}
+	}, p)
+	keys := make(map[string]string)
+	for _, name := range []string{routeSmart, "alike", "wrong", "other"} {
+		keys[name] = resolve(t, tr, relay.Destination{Route: name}).Key
+		if strings.Contains(keys[name], "right") || strings.Contains(keys[name], "wrong") {
+			t.Errorf("a password is in %q", keys[name])
+		}
+	}
+	if keys["alike"] != keys[routeSmart] || keys["wrong"] == keys[routeSmart] || keys["other"] == keys[routeSmart] || keys["wrong"] == keys["other"] {
+		t.Errorf("keys %q", keys)
 	}
 }

@@ -78,7 +78,9 @@ func New(o Options) (*Transport, error) {
 		accounts:     newAccounts(&o),
 	}
 	t.buffers.New = func() any { return newBuffer() }
+	var seen logins
 	for _, r := range o.Routes {
+		r.login = seen.number(r.Auth)
 		t.addRoute(r)
 	}
 	return t, nil
