@@ -16,6 +16,8 @@ type Secured struct {
 	User, Password, Mechanisms string
 	// Implicit is an address and port, "127.0.0.46:465", where TLS is spoken from the start.
 	Implicit string
+	// Socket is where a Dovecot of its own is asked about users; "" for one that is played.
+	Socket string
 }
 
 // eximSecured takes the folder, the port and a Secured.
@@ -99,12 +101,14 @@ smtpd_client_restrictions = permit_sasl_authenticated, reject
 // NewSecuredPostfix is NewPostfix, but mail is taken over TLS from the user alone, as long as ctx
 // lasts.
 func NewSecuredPostfix(ctx context.Context, dir, nextHop string, s Secured) (*Postfix, error) {
-	socket := filepath.Join(dir, "auth")
-	p, err := NewPostfix(dir, nextHop, fmt.Sprintf(postfixSecured, s.Cert, s.Key, socket))
-	if err != nil {
-		return nil, err
+	if s.Socket == "" {
+		s.Socket = filepath.Join(dir, "auth")
+		if err := serveAuth(ctx, s.Socket, s); err != nil {
+			return nil, err
+		}
 	}
-	if err := serveAuth(ctx, socket, s); err != nil {
+	p, err := NewPostfix(dir, nextHop, fmt.Sprintf(postfixSecured, s.Cert, s.Key, s.Socket))
+	if err != nil {
 		return nil, err
 	}
 	master := fmt.Sprintf(postfixMaster, p.addr) + s.Implicit + " inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n"

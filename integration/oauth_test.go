@@ -57,10 +57,14 @@ func (a *authority) step(name string) {
 	at(name)
 }
 
-// ServeHTTP answers at the token endpoint.
+// ServeHTTP answers at the token endpoint, and mail servers that ask about a token.
 func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/introspect" {
+		a.introspect(w, r)
+		return
+	}
 	a.step("request")
-	status, answer := a.grant(r.FormValue("refresh_token"))
+	status, answer := a.grant(r)
 	a.step("rotated")
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
@@ -69,7 +73,8 @@ func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.step("answered")
 }
 
-func (a *authority) grant(refresh string) (int, map[string]any) {
+func (a *authority) grant(r *http.Request) (int, map[string]any) {
+	refresh, own := r.FormValue("refresh_token"), r.FormValue("grant_type") == "client_credentials"
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.refreshes++
@@ -78,6 +83,10 @@ func (a *authority) grant(refresh string) (int, map[string]any) {
 	switch {
 	case a.down:
 		return http.StatusServiceUnavailable, map[string]any{"error": "temporarily_unavailable"}
+	case own:
+		access := fmt.Sprintf("own-%d", a.refreshes)
+		a.access[access] = true
+		return http.StatusOK, map[string]any{"access_token": access, "expires_in": a.life, "token_type": "Bearer"}
 	case a.stolen || refresh != newest && !(a.forgives && refresh == before):
 		a.stolen = true
 		return http.StatusBadRequest, map[string]any{"error": "invalid_grant"}
