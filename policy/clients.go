@@ -96,7 +96,7 @@ func (c *clients) lookUp(ctx context.Context, addr netip.Addr) (string, error) {
 			a, err := netip.ParseAddr(text)
 			return err == nil && a.Unmap().WithZone("") == addr
 		}) {
-			return strings.ToLower(strings.TrimSuffix(name, ".")), nil
+			return folded(strings.ToLower(strings.TrimSuffix(name, "."))), nil
 		}
 	}
 	return "", last

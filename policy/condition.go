@@ -162,6 +162,7 @@ func (i *inspector) Visit(node *ast.Node) {
 	case *ast.BinaryNode:
 		i.operand(n.Left)
 		i.operand(n.Right)
+		i.compare(n)
 	case *ast.CallNode:
 		i.call(n)
 	}
@@ -175,6 +176,8 @@ func (i *inspector) call(n *ast.CallNode) {
 	switch callee.Value {
 	case "cidr":
 		i.networks(n)
+	case "domainIn":
+		fold(n.Arguments...)
 	case "inFile":
 		i.list(n)
 	case "rate":
@@ -211,6 +214,46 @@ func (i *inspector) operand(n ast.Node) {
 		how = `; without TLS it is tls.version == ""`
 	}
 	i.fail(n, fmt.Errorf("%s is not one value: write %s%s", name.Value, strings.Join(fields, " or "), how))
+}
+
+// compare has domains that are written out, beside one that is not, in the form in which they are compared.
+func (i *inspector) compare(n *ast.BinaryNode) {
+	if n.Operator == "matches" {
+		return // a pattern is what it is
+	}
+	if isDomain(n.Left) {
+		fold(n.Right)
+	}
+	if isDomain(n.Right) {
+		fold(n.Left)
+	}
+}
+
+// isDomain says that the expression is a domain, or ends with one.
+func isDomain(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.MemberNode:
+		field, ok := n.Property.(*ast.StringNode)
+		if !ok {
+			return false
+		}
+		base, _ := n.Node.(*ast.IdentifierNode)
+		return field.Value == "domain" || field.Value == "address" || base != nil && base.Value == "client" && field.Value == "name"
+	case *ast.BuiltinNode:
+		return n.Name == "lower" && len(n.Arguments) == 1 && isDomain(n.Arguments[0])
+	}
+	return false
+}
+
+func fold(nodes ...ast.Node) {
+	for _, n := range nodes {
+		switch n := n.(type) {
+		case *ast.StringNode:
+			n.Value = folded(n.Value)
+		case *ast.ArrayNode:
+			fold(n.Nodes...)
+		}
+	}
 }
 
 // networks turns cidr(ip, "a", "b") into cidr(ip, [a b]).

@@ -137,7 +137,7 @@ func (p *Policy) facts(ctx context.Context, o *relay.Origin, m *relay.Message) *
 	f := p.pool.Get().(*facts)
 	f.policy, f.ctx, f.origin, f.message = p, ctx, o, m
 	if m != nil {
-		f.sender = senderAddress(m.Envelope.Sender)
+		f.sender = senderAddress(m.Envelope.Sender).compared()
 		f.tags = m.Tags
 	}
 	return f
@@ -216,7 +216,7 @@ func (f *facts) clock() clock {
 func (f *facts) recipients() []address {
 	list := make([]address, len(f.message.Envelope.Recipients))
 	for i, r := range f.message.Envelope.Recipients {
-		list[i] = recipientAddress(r.Address, f.policy.hostname)
+		list[i] = recipientAddress(r.Address, f.policy.hostname).compared()
 	}
 	return list
 }

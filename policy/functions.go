@@ -28,7 +28,7 @@ func (p *Policy) functions() []expr.Option {
 		expr.Function("domainIn", func(args ...any) (any, error) {
 			names := make([]string, len(args)-1)
 			for i, n := range args[1:] {
-				names[i] = n.(string)
+				names[i] = folded(n.(string))
 			}
 			return domainIn(args[0].(string), names), nil
 		}, new(func(domain string, names ...string) bool)),
@@ -63,6 +63,7 @@ func contains(networks []netip.Prefix, addr netip.Addr) bool {
 // domainIn says whether the domain is one of the names, or below one that is written with
 // a leading dot.
 func domainIn(domain string, names []string) bool {
+	domain = folded(domain)
 	for _, name := range names {
 		if strings.EqualFold(domain, name) {
 			return true
@@ -75,10 +76,10 @@ func domainIn(domain string, names []string) bool {
 	return false
 }
 
-// glob matches the whole of s, in any case: "*" stands for any text and "?" for one
+// glob matches the whole of s, in any case and in both forms of a domain: "*" stands for any text and "?" for one
 // character.
 func glob(pattern, s string) bool {
-	p, t := []rune(strings.ToLower(pattern)), []rune(strings.ToLower(s))
+	p, t := []rune(strings.ToLower(folded(pattern))), []rune(strings.ToLower(folded(s)))
 	star, mark := -1, 0
 	i, j := 0, 0
 	for j < len(t) {

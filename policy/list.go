@@ -67,7 +67,7 @@ func (p *Policy) list(name string) (*list, error) {
 func (l *list) has(value string) bool {
 	l.look()
 	e := l.entries.Load()
-	value = strings.ToLower(value)
+	value = folded(strings.ToLower(value))
 	if _, is := e.texts[value]; is {
 		return true
 	}
@@ -154,7 +154,7 @@ func parseList(text []byte) (*entries, error) {
 	}
 	e := &entries{texts: make(map[string]struct{})}
 	for line := range strings.Lines(string(text)) {
-		entry := strings.ToLower(strings.TrimSpace(line))
+		entry := folded(strings.ToLower(strings.TrimSpace(line)))
 		if entry == "" || entry[0] == '#' {
 			continue
 		}

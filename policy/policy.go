@@ -114,7 +114,7 @@ func (p *Policy) Rcpt(ctx context.Context, m *relay.Message, r relay.Recipient) 
 	}
 	f := p.facts(ctx, &m.Origin, m)
 	defer f.done()
-	f.recipient = recipientAddress(r.Address, p.hostname)
+	f.recipient = recipientAddress(r.Address, p.hostname).compared()
 	f.asked = []relay.Recipient{r}
 	return p.ask(ctx, rcpt, f)
 }

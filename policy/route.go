@@ -55,7 +55,7 @@ func (p *Policy) Route(m *relay.Message, r relay.Recipient) (relay.Routing, *rel
 	}
 	to := relay.Routing{To: relay.Destination{Route: route.take(&m.Envelope, r)}, Held: held, Discard: route.discard}
 	if route.mx {
-		to.To.Domain = f.recipient.Domain
+		to.To.Domain = recipientAddress(r.Address, p.hostname).Domain
 	}
 	if p.staging != nil && to.Held == "" && !p.staging.allows(r.Address) {
 		// Mail from before the switch was thrown, and notices of ours.
@@ -67,7 +67,7 @@ func (p *Policy) Route(m *relay.Message, r relay.Recipient) (relay.Routing, *rel
 // find finds the route for the recipient, nil for none, and why its mail is held.
 func (p *Policy) find(m *relay.Message, r relay.Recipient) (found *route, held string, f *facts, err error) {
 	f = p.facts(context.Background(), &m.Origin, m)
-	f.recipient = recipientAddress(r.Address, p.hostname)
+	f.recipient = recipientAddress(r.Address, p.hostname).compared()
 	named := slices.IndexFunc(p.routes, func(q route) bool { return r.Route != "" && q.name == r.Route })
 	for i := max(named, 0); i < len(p.routes); i++ {
 		q := &p.routes[i]

@@ -51,7 +51,7 @@ func compileStaging(o *Staging) (*staging, error) {
 
 // allows says that mail for the address may go.
 func (s *staging) allows(a relay.Address) bool {
-	return !s.to.IsNull() && strings.EqualFold(a.String(), s.to.String()) || globAny(s.allow, senderAddress(a).Address)
+	return !s.to.IsNull() && strings.EqualFold(folded(a.String()), folded(s.to.String())) || globAny(s.allow, senderAddress(a).Address)
 }
 
 // divert has the mail of those who are not allowed go elsewhere, after all that the rules have
