@@ -44,6 +44,10 @@ type Spool interface {
 	// Release gives up claims without a change: as if they had not been taken.
 	Release(ds ...Delivery)
 
+	// Claims counts the deliveries that are claimed. Those of a message on its way into the queue
+	// are not among them.
+	Claims() int
+
 	// Settle records the end of an attempt as one atomic batch and gives up the claim.
 	// Several settlements must be of one message, and take effect together or not at all.
 	// It need not be durable when it returns but becomes so within milliseconds: a lost

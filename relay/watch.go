@@ -26,6 +26,7 @@ func (s *Scheduler) watch(ctx context.Context) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	stood := make(map[*bin]struct{})
+	var books claimBooks
 	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
@@ -34,6 +35,9 @@ func (s *Scheduler) watch(ctx context.Context) {
 		}
 		for _, f := range s.look(&stood) {
 			s.o.Observer.Faulted(f)
+		}
+		if err := books.compare(s); err != nil {
+			s.o.Observer.Faulted(Fault{Doing: "keep count of claims", Err: err})
 		}
 		if n%auditEvery != 0 {
 			continue

@@ -91,23 +91,14 @@ func (s *Spool) addDelivery(b *pebble.Batch, p place, d relay.Delivery) error {
 }
 
 // hold claims all deliveries, or none where one of them is claimed.
-func (a *arrival) hold() bool {
-	for i, p := range a.places {
-		if !a.s.claims.take(p.id, string(p.key())) {
-			for _, taken := range a.places[:i] {
-				a.s.claims.drop(taken.id)
-			}
-			return false
-		}
-	}
-	return true
-}
+func (a *arrival) hold() bool { return a.s.claims.hold(a.places) }
 
 // drop gives up the claims of deliveries that are not in the queue.
 func (a *arrival) drop() {
 	for _, p := range a.places {
 		a.s.retire(p.id, string(p.key()))
 	}
+	a.s.claims.arrived(len(a.places))
 }
 
 // publish lets others at the deliveries that the caller does not claim.
@@ -119,6 +110,7 @@ func (a *arrival) publish() {
 			a.s.release(p.id, string(p.key()))
 		}
 	}
+	a.s.claims.arrived(len(a.places))
 }
 
 // late undoes a commit whose client has been told that it failed.

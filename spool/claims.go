@@ -15,11 +15,46 @@ type claims struct {
 	// left are those whose holder has gone, while the batch that ends them waits for space. They
 	// are nobody's to release.
 	left map[relay.DeliveryID]struct{}
+	// arriving counts those that are held for what is on its way into the queue.
+	arriving int
 }
 
 func (c *claims) init() {
 	c.held = make(map[relay.DeliveryID]string)
 	c.left = make(map[relay.DeliveryID]struct{})
+}
+
+// Claims counts the deliveries that callers hold. What is on its way into the queue is not
+// among them, nor what a settlement that waits for space will end.
+func (s *Spool) Claims() int {
+	s.claims.mu.Lock()
+	defer s.claims.mu.Unlock()
+	return len(s.claims.held) - len(s.claims.left) - s.claims.arriving
+}
+
+// hold claims all deliveries of an arrival, or none where one of them is claimed. Arrived ends that.
+func (c *claims) hold(places []place) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, p := range places {
+		if _, ok := c.held[p.id]; ok {
+			for _, taken := range places[:i] {
+				delete(c.held, taken.id)
+			}
+			return false
+		}
+		c.held[p.id] = string(p.key())
+	}
+	c.arriving += len(places)
+	return true
+}
+
+// arrived says that so many deliveries are no longer on their way: each is gone, free, or its
+// caller's.
+func (c *claims) arrived(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.arriving -= n
 }
 
 // take claims a delivery unless it is claimed.

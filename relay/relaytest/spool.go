@@ -152,6 +152,17 @@ func (s *Spool) Release(ds ...relay.Delivery) {
 	}
 }
 
+// Claims counts what is claimed.
+func (s *Spool) Claims() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, m := range s.messages {
+		n += len(m.claimed)
+	}
+	return n
+}
+
 // errUnclaimed is the answer to who settles what he does not hold.
 var errUnclaimed = errors.New("the delivery is not claimed")
 

@@ -36,6 +36,7 @@ func TestSpool(t *testing.T, open func(t *testing.T) relay.Spool) {
 		{"a message is claimed as a whole", testClaimMessage},
 		{"born claimed", testBornClaimed},
 		{"concurrent claims are disjoint", testClaimConcurrent},
+		{"claims are counted", testClaims},
 		{"the last one out removes the message", testLastOneOut},
 		{"a deferred delivery keeps its part", testDefer},
 		{"a delivery moves to another bin and back", testMove},
