@@ -66,6 +66,10 @@ func walls() map[string]wall {
 			"scripted peers speak the wire's language, not ours"},
 		"configs": {adapters, []string{"github.com/goccy/go-yaml"},
 			"it composes everybody's Options, and nobody but the program knows of files"},
+		"cmd/postrider/load": {nil, []string{"github.com/spf13/cobra", "github.com/schollz/progressbar/v3", "github.com/dustin/go-humanize"},
+			"it sends to whatever server there is, and knows none from inside"},
+		"cmd/postrider/sink": {[]string{"cmd/postrider/load"}, []string{"github.com/spf13/cobra", "github.com/dustin/go-humanize"},
+			"a next hop for trying things out must not share the faults of what is tried; it knows what load's messages say of themselves"},
 		"cmd/postrider": {[]string{"*"}, []string{"github.com/spf13/cobra", "github.com/rs/zerolog", "github.com/coreos/go-systemd/v22", "github.com/schollz/progressbar/v3", "github.com/dustin/go-humanize", "golang.org/x/term"},
 			"the wiring knows everybody; libraries for terminals and logs go no further down"},
 		"integration": {nil, nil,
@@ -78,13 +82,14 @@ func walls() map[string]wall {
 // testWalls is what tests may import beyond what their package may.
 func testWalls() map[string]wall {
 	return map[string]wall{
-		"*":            {[]string{"relay/relaytest"}, nil, "an adapter's tests use the conformance suites and fakes, never another adapter"},
-		"dkim":         {nil, []string{"github.com/emersion/go-msgauth"}, "a verifier that others have written"},
-		"inbound":      {nil, []string{"github.com/xdg-go/scram", "golang.org/x/crypto"}, "clients that others have written, and a users file"},
-		"relay/admin":  {nil, []string{"github.com/goccy/go-yaml"}, "the description of the API is YAML, and is held to the code"},
-		"inbound/auth": {nil, []string{"github.com/go-asn1-ber/asn1-ber"}, "a directory of its own to ask"},
-		"outbound":     {[]string{"outbound/outboundtest"}, nil, "an adapter's own test peers"},
-		"integration":  {[]string{"integration", "outbound/outboundtest"}, []string{"github.com/chromedp"}, "scripted peers are peers like Postfix, and a browser is driven from afar"},
+		"*":                  {[]string{"relay/relaytest"}, nil, "an adapter's tests use the conformance suites and fakes, never another adapter"},
+		"cmd/postrider/load": {[]string{"cmd/postrider/sink"}, nil, "something that takes what is sent"},
+		"dkim":               {nil, []string{"github.com/emersion/go-msgauth"}, "a verifier that others have written"},
+		"inbound":            {nil, []string{"github.com/xdg-go/scram", "golang.org/x/crypto"}, "clients that others have written, and a users file"},
+		"relay/admin":        {nil, []string{"github.com/goccy/go-yaml"}, "the description of the API is YAML, and is held to the code"},
+		"inbound/auth":       {nil, []string{"github.com/go-asn1-ber/asn1-ber"}, "a directory of its own to ask"},
+		"outbound":           {[]string{"outbound/outboundtest"}, nil, "an adapter's own test peers"},
+		"integration":        {[]string{"integration", "outbound/outboundtest"}, []string{"github.com/chromedp"}, "scripted peers are peers like Postfix, and a browser is driven from afar"},
 	}
 }
 

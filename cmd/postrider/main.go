@@ -1,5 +1,5 @@
 // Command postrider is an SMTP relay: it puts mail on stable storage, answers 250 at
-// once, and delivers on its own. Each subcommand has a file of its own.
+// once, and delivers on its own. Each subcommand has a file, or a room, of its own.
 package main
 
 import (
@@ -13,6 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"postrider/cmd/postrider/load"
+	"postrider/cmd/postrider/sink"
 )
 
 func main() {
@@ -55,6 +58,9 @@ Try it in two minutes, in three terminals:
 
 Nothing is lost if you kill -9 the relay meanwhile and start it again.
 
+Commands that ask a running relay find it by --config FILE, the file that it was
+started with, or by $POSTRIDER_CONFIG.
+
 The exit code is 0, or 1 where something failed, was not found or could not be changed: the
 last line on stderr says what. The sendmail command has the codes of sysexits.h.`,
 		Version:       version(),
@@ -88,8 +94,8 @@ last line on stderr says what. The sendmail command has the codes of sysexits.h.
 		newOAuthCommand(),
 		newDKIMCommand(),
 		newClassifyCommand(),
-		newSinkCommand(),
-		newLoadCommand(),
+		tool(sink.Command(isTerminal)),
+		tool(load.Command(isTerminal)),
 		newDocsCommand(),
 	)
 	explainUsage(root)
@@ -101,6 +107,12 @@ const (
 	groupRelay = "relay"
 	groupTools = "tools"
 )
+
+// tool puts a command of a room of its own under its heading.
+func tool(cmd *cobra.Command) *cobra.Command {
+	cmd.GroupID = groupTools
+	return cmd
+}
 
 // version gives what the build knows about itself.
 func version() string {

@@ -1,4 +1,6 @@
-package main
+// Package sink is the command postrider sink: an SMTP server that takes everything, delivers nothing,
+// and does wrong what a next hop can do wrong.
+package sink
 
 import (
 	"context"
@@ -14,25 +16,27 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// sinkFlags are the command line of postrider sink.
-type sinkFlags struct {
+// flags are the command line of postrider sink.
+type flags struct {
 	listen, hostname, size  string
 	count                   int64
 	print, dir              string
 	rejects, delays, drops  []string
 	certificate, privateKey string
 	json                    bool
+	// watched says whether somebody looks at a stream: what is counted is drawn for people only.
+	watched func(io.Writer) bool
 }
 
-// sinkIdle is how long a silent client is borne with (RFC 5321 section 4.5.3.2.7).
-const sinkIdle = 5 * time.Minute
+// idle is how long a silent client is borne with (RFC 5321 section 4.5.3.2.7).
+const idle = 5 * time.Minute
 
-func newSinkCommand() *cobra.Command {
-	var f sinkFlags
+// Command makes the command. Watched says whether a stream is a terminal.
+func Command(watched func(io.Writer) bool) *cobra.Command {
+	f := flags{watched: watched}
 	cmd := &cobra.Command{
-		Use:     "sink",
-		GroupID: groupTools,
-		Short:   "A mail server that swallows everything, with faults on request",
+		Use:   "sink",
+		Short: "A mail server that swallows everything, with faults on request",
 		Long: `Sink is an SMTP server for trying things out. It takes every message, delivers
 none, and counts them; it can show or store what it gets, and do wrong what a next
 hop can do wrong. Press Ctrl-C for the summary.
@@ -67,12 +71,12 @@ message that is refused or dropped at dot is not counted as taken.`,
 }
 
 // run serves until the context ends, then prints the summary.
-func (f *sinkFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
+func (f *flags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	o, err := f.options(stdout)
 	if err != nil {
 		return err
 	}
-	sink, err := newSink(o)
+	sink, err := New(o)
 	if err != nil {
 		return err
 	}
@@ -82,7 +86,7 @@ func (f *sinkFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		fmt.Fprintln(stderr, "listening on", sink.Addr())
 	}
 	done := make(chan struct{})
-	if !f.json && f.print == "" && isTerminal(stderr) {
+	if !f.json && f.print == "" && f.watched(stderr) {
 		drawn := make(chan struct{})
 		go func() { defer close(drawn); liveLine(stderr, &sink.counters, done) }()
 		defer func() { <-drawn }()
@@ -92,25 +96,25 @@ func (f *sinkFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return f.report(stdout, sink.counters.summary())
+	return f.report(stdout, sink.Summary())
 }
 
-func (f *sinkFlags) report(w io.Writer, s sinkSummary) error {
+func (f *flags) report(w io.Writer, s Summary) error {
 	if f.json {
-		return json.NewEncoder(w).Encode(map[string]sinkSummary{"summary": s})
+		return json.NewEncoder(w).Encode(map[string]Summary{"summary": s})
 	}
 	_, err := fmt.Fprintln(w, s)
 	return err
 }
 
-func (f *sinkFlags) options(stdout io.Writer) (o sinkOptions, err error) {
-	o = sinkOptions{Listen: f.listen, Hostname: f.hostname, Count: f.count, Idle: sinkIdle, Now: time.Now, Dice: rand.Float64}
+func (f *flags) options(stdout io.Writer) (o Options, err error) {
+	o = Options{Listen: f.listen, Hostname: f.hostname, Count: f.count, Idle: idle, Now: time.Now, Dice: rand.Float64}
 	size, err := humanize.ParseBytes(f.size)
 	if err != nil {
 		return o, fmt.Errorf("--size %q: want a size such as 100MB", f.size)
 	}
 	o.Size = int64(size)
-	if o.Faults, err = parseFaults(f.rejects, f.delays, f.drops); err != nil {
+	if o.Faults, err = ParseFaults(f.rejects, f.delays, f.drops); err != nil {
 		return o, err
 	}
 	if o.TLS, err = f.tls(); err != nil {
@@ -120,7 +124,7 @@ func (f *sinkFlags) options(stdout io.Writer) (o sinkOptions, err error) {
 	return o, err
 }
 
-func (f *sinkFlags) tls() (*tls.Config, error) {
+func (f *flags) tls() (*tls.Config, error) {
 	if f.certificate == "" && f.privateKey == "" {
 		return nil, nil
 	}
@@ -135,16 +139,16 @@ func (f *sinkFlags) tls() (*tls.Config, error) {
 }
 
 // keep gives what is done with each message; nil when it is only counted.
-func (f *sinkFlags) keep(stdout io.Writer) (func(*sinkMessage) error, error) {
-	var keepers []func(*sinkMessage) error
+func (f *flags) keep(stdout io.Writer) (func(*Message) error, error) {
+	var keepers []func(*Message) error
 	if f.print != "" {
 		if !slices.Contains([]string{printEnvelope, printHeaders, printFull}, f.print) {
 			return nil, fmt.Errorf("--print %q: want %s, %s or %s", f.print, printEnvelope, printHeaders, printFull)
 		}
-		keepers = append(keepers, (&sinkPrinter{show: f.print, json: f.json, w: stdout}).keep)
+		keepers = append(keepers, (&printer{show: f.print, json: f.json, w: stdout}).keep)
 	}
 	if f.dir != "" {
-		folder, err := newSinkFolder(f.dir)
+		folder, err := newFolder(f.dir)
 		if err != nil {
 			return nil, err
 		}
@@ -153,7 +157,7 @@ func (f *sinkFlags) keep(stdout io.Writer) (func(*sinkMessage) error, error) {
 	if len(keepers) == 0 {
 		return nil, nil
 	}
-	return func(m *sinkMessage) error {
+	return func(m *Message) error {
 		for _, keep := range keepers {
 			if err := keep(m); err != nil {
 				return err

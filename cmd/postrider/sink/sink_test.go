@@ -1,4 +1,4 @@
-package main
+package sink
 
 import (
 	"bufio"
@@ -18,23 +18,23 @@ import (
 
 // startSink runs a sink on a port of its own until the test ends. The function that is
 // returned stops it sooner and gives the summary.
-func startSink(t *testing.T, change func(*sinkOptions)) (addr string, stop func() sinkSummary) {
+func startSink(t *testing.T, change func(*Options)) (addr string, stop func() Summary) {
 	t.Helper()
-	o := sinkOptions{
+	o := Options{
 		Listen: "127.0.0.1:0", Hostname: "sink.test", Size: 1 << 20, Idle: time.Minute,
 		Now: time.Now, Dice: func() float64 { return 0 },
 	}
 	if change != nil {
 		change(&o)
 	}
-	sink, err := newSink(o)
+	sink, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- sink.Run(ctx) }()
-	stop = sync.OnceValue(func() sinkSummary {
+	stop = sync.OnceValue(func() Summary {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("sink ended with %v", err)
@@ -97,11 +97,11 @@ const hello = `
 	S: 250 ENHANCEDSTATUSCODES
 `
 
-func TestSinkDialogue(t *testing.T) {
+func TestDialogue(t *testing.T) {
 	t.Parallel()
-	fault := func(f sinkFault) func(*sinkOptions) {
+	with := func(f fault) func(*Options) {
 		f.chance = 1
-		return func(o *sinkOptions) { o.Faults = sinkFaults{f} }
+		return func(o *Options) { o.Faults = Faults{f} }
 	}
 	const envelope = hello + `
 		C: MAIL FROM:<a@example.com> SIZE=10
@@ -113,7 +113,7 @@ func TestSinkDialogue(t *testing.T) {
 	`
 	tests := []struct {
 		name     string
-		change   func(*sinkOptions)
+		change   func(*Options)
 		dialogue string
 		messages int64
 	}{
@@ -159,33 +159,33 @@ func TestSinkDialogue(t *testing.T) {
 			S: 502
 			C: FROBNICATE
 			S: 500`},
-		{name: "rejected recipient", change: fault(sinkFault{stage: stageRcpt, reply: "550 5.1.1 no such user"}), dialogue: hello + `
+		{name: "rejected recipient", change: with(fault{stage: stageRcpt, reply: "550 5.1.1 no such user"}), dialogue: hello + `
 			C: MAIL FROM:<a@example.com>
 			C: RCPT TO:<b@example.net>
 			C: DATA
 			S: 250
 			S: 550 5.1.1 no such user
 			S: 503`},
-		{name: "421 closes", change: fault(sinkFault{stage: stageMail, reply: "421 4.3.2 later"}), dialogue: hello + `
+		{name: "421 closes", change: with(fault{stage: stageMail, reply: "421 4.3.2 later"}), dialogue: hello + `
 			C: MAIL FROM:<a@example.com>
 			S: 421 4.3.2 later
 			EOF`},
-		{name: "greeting refused", change: fault(sinkFault{stage: stageConnect, reply: "554 5.3.2 go away"}), dialogue: `
+		{name: "greeting refused", change: with(fault{stage: stageConnect, reply: "554 5.3.2 go away"}), dialogue: `
 			S: 554 5.3.2 go away
 			EOF`},
-		{name: "dropped at the dot", change: fault(sinkFault{stage: stageDot, drop: true}), dialogue: envelope + `
+		{name: "dropped at the dot", change: with(fault{stage: stageDot, drop: true}), dialogue: envelope + `
 			C: .
 			EOF`},
-		{name: "delayed", change: fault(sinkFault{stage: stageData, delay: time.Millisecond}), messages: 1, dialogue: envelope + `
+		{name: "delayed", change: with(fault{stage: stageData, delay: time.Millisecond}), messages: 1, dialogue: envelope + `
 			C: .
 			S: 250`},
-		{name: "too large", change: func(o *sinkOptions) { o.Size = 1048576; o.Keep = func(*sinkMessage) error { return nil } }, dialogue: envelope + `
+		{name: "too large", change: func(o *Options) { o.Size = 1048576; o.Keep = func(*Message) error { return nil } }, dialogue: envelope + `
 			C: ` + strings.Repeat("x", 1<<20) + `
 			C: .
 			S: 552 5.3.4
 			C: NOOP
 			S: 250`},
-		{name: "cannot keep it", change: func(o *sinkOptions) { o.Keep = func(*sinkMessage) error { return os.ErrPermission } }, dialogue: envelope + `
+		{name: "cannot keep it", change: func(o *Options) { o.Keep = func(*Message) error { return os.ErrPermission } }, dialogue: envelope + `
 			C: .
 			S: 451 4.3.0`},
 	}
@@ -201,9 +201,9 @@ func TestSinkDialogue(t *testing.T) {
 	}
 }
 
-func TestSinkEndsAfterCount(t *testing.T) {
+func TestEndsAfterCount(t *testing.T) {
 	t.Parallel()
-	sink, err := newSink(sinkOptions{Listen: "127.0.0.1:0", Hostname: "sink.test", Size: 1 << 20, Count: 1, Idle: time.Minute, Now: time.Now})
+	sink, err := New(Options{Listen: "127.0.0.1:0", Hostname: "sink.test", Size: 1 << 20, Count: 1, Idle: time.Minute, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,22 +228,22 @@ func TestSinkEndsAfterCount(t *testing.T) {
 	}
 }
 
-func TestSinkKeeps(t *testing.T) {
+func TestKeeps(t *testing.T) {
 	t.Parallel()
 	const content = "Subject: two\r\nMessage-ID: <m@x>\r\n\r\n.dot\r\n\r\n"
 	var out, full bytes.Buffer
 	dir := t.TempDir()
-	folder, err := newSinkFolder(dir)
+	folder, err := newFolder(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr, stop := startSink(t, func(o *sinkOptions) {
-		keepers := []func(*sinkMessage) error{
-			(&sinkPrinter{show: printFull, json: true, w: &out}).keep,
-			(&sinkPrinter{show: printHeaders, w: &full}).keep,
+	addr, stop := startSink(t, func(o *Options) {
+		keepers := []func(*Message) error{
+			(&printer{show: printFull, json: true, w: &out}).keep,
+			(&printer{show: printHeaders, w: &full}).keep,
 			folder.keep,
 		}
-		o.Keep = func(m *sinkMessage) error {
+		o.Keep = func(m *Message) error {
 			for _, keep := range keepers {
 				if err := keep(m); err != nil {
 					return err
@@ -264,7 +264,7 @@ func TestSinkKeeps(t *testing.T) {
 		C: `+strings.NewReplacer("\r\n.", `\r\n..`, "\r", `\r`, "\n", `\n`).Replace(content)+`.
 		S: 250`)
 	stop()
-	var got sinkMessage
+	var got Message
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
@@ -286,21 +286,21 @@ func TestSinkKeeps(t *testing.T) {
 	}
 }
 
-// FuzzSinkSession sends anything at all to a session: it must neither panic nor count a
+// FuzzSession sends anything at all to a session: it must neither panic nor count a
 // message that was not ended by CRLF.CRLF.
-func FuzzSinkSession(f *testing.F) {
+func FuzzSession(f *testing.F) {
 	f.Add("EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n")
 	f.Add("MAIL FROM:<>\r\nRCPT TO:<c@d>\r\nDATA\r\nx\n.\nQUIT\r\n")
 	f.Add("MAIL FROM:\r\nRCPT\r\nDATA\r\n\x00")
 	f.Fuzz(func(t *testing.T, input string) {
 		server, client := net.Pipe()
-		s := &sinkServer{o: sinkOptions{Size: 1 << 10, Idle: time.Minute, Now: time.Now, Keep: func(*sinkMessage) error { return nil }}}
+		s := &Server{o: Options{Size: 1 << 10, Idle: time.Minute, Now: time.Now, Keep: func(*Message) error { return nil }}}
 		go func() {
 			client.Write([]byte(input))
 			client.Close()
 		}()
 		go bufio.NewReader(client).WriteTo(discard{})
-		newSinkSession(s, server).serve(context.Background())
+		newSession(s, server).serve(context.Background())
 		server.Close()
 		if s.counters.messages.Load() > int64(strings.Count(input, "\r\n.\r\n")) {
 			t.Errorf("%d messages counted in %q", s.counters.messages.Load(), input)

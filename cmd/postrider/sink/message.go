@@ -1,4 +1,4 @@
-package main
+package sink
 
 import (
 	"bufio"
@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"postrider/cmd/postrider/load"
 )
 
-// sinkMessage is a transaction as the sink saw it.
-type sinkMessage struct {
+// Message is a transaction as the sink saw it.
+type Message struct {
 	Number  int64     `json:"message"`
 	Session int64     `json:"session"`
 	Open    int64     `json:"sessions_open"`
@@ -38,7 +40,7 @@ type sinkMessage struct {
 
 // readContent reads to CRLF.CRLF and to nothing else, undoing the dots (RFC 5321 sections
 // 4.1.1.4 and 4.5.2). A message over the size limit is swallowed.
-func (s *sinkSession) readContent() error {
+func (s *session) readContent() error {
 	m := &s.message
 	fresh, cr := true, false // at the start of a line; the last byte was a CR
 	for {
@@ -66,7 +68,7 @@ func (s *sinkSession) readContent() error {
 
 // endOfData counts and keeps the message and answers for it. A message that is refused or
 // whose connection is dropped here has not been taken.
-func (s *sinkSession) endOfData(ctx context.Context) error {
+func (s *session) endOfData(ctx context.Context) error {
 	m, c, o := &s.message, &s.sink.counters, &s.sink.o
 	if m.tooLarge {
 		return s.reply("552 5.3.4 Message too large")
@@ -99,12 +101,12 @@ func (s *sinkSession) endOfData(ctx context.Context) error {
 
 // inspect reads what the header says about the message, and checks a message of postrider
 // load against the sum that it carries.
-func (m *sinkMessage) inspect() {
+func (m *Message) inspect() {
 	header, body := splitContent(m.content)
 	m.MessageID = headerField(header, "Message-ID")
-	m.LoadID = headerField(header, loadIDField)
-	if sum := headerField(header, loadSumField); sum != "" {
-		m.Damaged = sum != bodySum(body)
+	m.LoadID = headerField(header, load.IDField)
+	if sum := headerField(header, load.SumField); sum != "" {
+		m.Damaged = sum != load.BodySum(body)
 	}
 }
 

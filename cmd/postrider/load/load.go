@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// loadOptions say what to send where.
-type loadOptions struct {
+// Options say what to send where.
+type Options struct {
 	// To is host:port of the server.
 	To   string
 	Helo string
@@ -48,10 +48,10 @@ type loadOptions struct {
 	Now      func() time.Time
 }
 
-// load sends messages over many sessions at once.
-type load struct {
-	o     loadOptions
-	maker *loadMaker
+// Load sends messages over many sessions at once.
+type Load struct {
+	o     Options
+	maker *maker
 	start time.Time
 	last  atomic.Int64
 
@@ -62,7 +62,8 @@ type load struct {
 	failures map[string]int64
 }
 
-func newLoad(o loadOptions) (*load, error) {
+// New checks the options; the error names the flag at fault.
+func New(o Options) (*Load, error) {
 	for _, bound := range []struct {
 		flag string
 		ok   bool
@@ -82,11 +83,11 @@ func newLoad(o loadOptions) (*load, error) {
 	if _, _, err := net.SplitHostPort(o.To); err != nil {
 		return nil, fmt.Errorf("--to %q: want host:port", o.To)
 	}
-	return &load{o: o, maker: newLoadMaker(o.Run, o.From, o.Size), failures: make(map[string]int64)}, nil
+	return &Load{o: o, maker: newMaker(o.Run, o.From, o.Size), failures: make(map[string]int64)}, nil
 }
 
-// run sends until all messages have come to an end, the time is up, or the context ends.
-func (l *load) run(ctx context.Context) loadReport {
+// Run sends until all messages have come to an end, the time is up, or the context ends.
+func (l *Load) Run(ctx context.Context) Report {
 	ctx, stop := context.WithTimeout(ctx, l.o.For)
 	defer stop()
 	l.start = l.o.Now()
@@ -99,14 +100,14 @@ func (l *load) run(ctx context.Context) loadReport {
 }
 
 // session sends its share over one connection after the other.
-func (l *load) session(ctx context.Context) {
-	var client *loadClient
+func (l *Load) session(ctx context.Context) {
+	var client *client
 	defer func() {
 		if client != nil {
 			client.close(ctx)
 		}
 	}()
-	pause := loadPause
+	pause := pauseFirst
 	for {
 		n, ok := l.next(ctx)
 		if !ok {
@@ -114,16 +115,16 @@ func (l *load) session(ctx context.Context) {
 		}
 		if client == nil {
 			var err error
-			client, err = dialLoad(ctx, &l.o)
+			client, err = dial(ctx, &l.o)
 			if err != nil && ctx.Err() == nil {
 				l.fail(err)
 				wait(ctx, pause)
-				pause = min(2*pause, loadPauseMax)
+				pause = min(2*pause, pauseMost)
 			}
 			if err != nil {
 				continue
 			}
-			pause = loadPause
+			pause = pauseFirst
 		}
 		client = l.deliver(ctx, client, n)
 	}
@@ -131,12 +132,12 @@ func (l *load) session(ctx context.Context) {
 
 // How long a session waits after it could not connect.
 const (
-	loadPause    = 20 * time.Millisecond
-	loadPauseMax = time.Second
+	pauseFirst = 20 * time.Millisecond
+	pauseMost  = time.Second
 )
 
 // next takes the number of the next message and waits until its time has come.
-func (l *load) next(ctx context.Context) (int64, bool) {
+func (l *Load) next(ctx context.Context) (int64, bool) {
 	n := l.last.Add(1)
 	if n > l.o.Messages || ctx.Err() != nil {
 		return 0, false
@@ -150,13 +151,13 @@ func (l *load) next(ctx context.Context) (int64, bool) {
 
 // deliver sends the n-th message and gives the client for the next one; nil when the
 // connection is used up.
-func (l *load) deliver(ctx context.Context, c *loadClient, n int64) *loadClient {
-	m := loadMessage{from: l.o.From, to: l.addresses(n)}
+func (l *Load) deliver(ctx context.Context, c *client, n int64) *client {
+	m := message{from: l.o.From, to: l.addresses(n)}
 	m.pad = l.maker.make(&m.head, n, l.o.Now())
 	took, err := c.send(ctx, m)
 	if err != nil {
 		l.fail(err)
-		var reply *loadReply
+		var reply *answer
 		if errors.As(err, &reply) && reply.code != 421 && c.reset(ctx) {
 			return c
 		}
@@ -172,7 +173,7 @@ func (l *load) deliver(ctx context.Context, c *loadClient, n int64) *loadClient 
 	return c
 }
 
-func (l *load) addresses(n int64) []string {
+func (l *Load) addresses(n int64) []string {
 	to := make([]string, l.o.Recipients)
 	for i := range to {
 		number := (n-1)*int64(l.o.Recipients) + int64(i) + 1
@@ -183,7 +184,7 @@ func (l *load) addresses(n int64) []string {
 	return to
 }
 
-func (l *load) accept(n int64) {
+func (l *Load) accept(n int64) {
 	l.accepted.Add(1)
 	l.o.Progress()
 	if l.o.Accepted != nil {
@@ -195,7 +196,7 @@ func (l *load) accept(n int64) {
 
 // fail counts a message that did not get its 250, by the code of the reply or by what
 // became of the connection.
-func (l *load) fail(err error) {
+func (l *Load) fail(err error) {
 	l.refused.Add(1)
 	l.o.Progress()
 	l.mu.Lock()
@@ -204,7 +205,7 @@ func (l *load) fail(err error) {
 }
 
 func failureName(err error) string {
-	var reply *loadReply
+	var reply *answer
 	var netErr net.Error
 	switch {
 	case errors.As(err, &reply):

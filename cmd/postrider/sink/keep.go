@@ -1,4 +1,4 @@
-package main
+package sink
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ const (
 	printFull     = "full"
 )
 
-// sinkPrinter shows messages as they come, one at a time.
-type sinkPrinter struct {
+// printer shows messages as they come, one at a time.
+type printer struct {
 	show string
 	json bool
 
@@ -28,7 +28,7 @@ type sinkPrinter struct {
 }
 
 // keep prints the message. It is one write, so that a reader never sees half of one.
-func (p *sinkPrinter) keep(m *sinkMessage) error {
+func (p *printer) keep(m *Message) error {
 	var out []byte
 	if p.json {
 		line, err := json.Marshal(p.shown(m))
@@ -46,7 +46,7 @@ func (p *sinkPrinter) keep(m *sinkMessage) error {
 }
 
 // shown is the message with as much of its content as was asked for.
-func (p *sinkPrinter) shown(m *sinkMessage) sinkMessage {
+func (p *printer) shown(m *Message) Message {
 	shown := *m
 	header, _ := splitContent(m.content)
 	switch p.show {
@@ -58,7 +58,7 @@ func (p *sinkPrinter) shown(m *sinkMessage) sinkMessage {
 	return shown
 }
 
-func (p *sinkPrinter) text(m *sinkMessage) []byte {
+func (p *printer) text(m *Message) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "message %d, session %d from %s, %d bytes\n", m.Number, m.Session, m.Client, m.Size)
 	fmt.Fprintf(&b, "  MAIL FROM:<%s> %s\n", m.Sender, m.Parameters)
@@ -77,18 +77,18 @@ func (p *sinkPrinter) text(m *sinkMessage) []byte {
 	return b.Bytes()
 }
 
-// sinkFolder stores each message as a file of its own, with the envelope as header
+// folder stores each message as a file of its own, with the envelope as header
 // fields in front. Content is byte for byte as it came.
-type sinkFolder struct{ dir string }
+type folder struct{ dir string }
 
-func newSinkFolder(dir string) (*sinkFolder, error) {
+func newFolder(dir string) (*folder, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("folder for messages: %w", err)
 	}
-	return &sinkFolder{dir: dir}, nil
+	return &folder{dir: dir}, nil
 }
 
-func (f *sinkFolder) keep(m *sinkMessage) error {
+func (f *folder) keep(m *Message) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "X-Envelope-From: <%s>\r\n", m.Sender)
 	for _, r := range m.Recipients {
@@ -112,7 +112,7 @@ func writeWhole(path string, content []byte) error {
 }
 
 // liveLine draws what is counted on one line of a terminal until done is closed.
-func liveLine(w io.Writer, c *sinkCounters, done <-chan struct{}) {
+func liveLine(w io.Writer, c *counters, done <-chan struct{}) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {

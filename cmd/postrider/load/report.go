@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// loadReport is the outcome of a load run.
-type loadReport struct {
+// Report is the outcome of a load run.
+type Report struct {
 	Run      string `json:"run"`
 	Accepted int64  `json:"accepted"`
 	Failed   int64  `json:"failed"`
@@ -23,11 +23,11 @@ type loadReport struct {
 	Rate  float64 `json:"rate"`
 	Bytes int64   `json:"bytes"`
 	// Latency is how long the 250 took after the final dot.
-	Latency loadLatency `json:"latency_ms"`
+	Latency Latency `json:"latency_ms"`
 }
 
-// loadLatency is in milliseconds.
-type loadLatency struct {
+// Latency is in milliseconds.
+type Latency struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`
 	P99  float64 `json:"p99"`
@@ -35,12 +35,12 @@ type loadLatency struct {
 	Max  float64 `json:"max"`
 }
 
-func (l *load) report(took time.Duration) loadReport {
+func (l *Load) report(took time.Duration) Report {
 	ms := func(q float64) float64 {
 		return float64(l.latency.quantile(q).Round(time.Microsecond)) / float64(time.Millisecond)
 	}
 	accepted := l.accepted.Load()
-	return loadReport{
+	return Report{
 		Run:      l.o.Run,
 		Accepted: accepted,
 		Failed:   l.refused.Load(),
@@ -48,12 +48,12 @@ func (l *load) report(took time.Duration) loadReport {
 		Seconds:  took.Seconds(),
 		Rate:     float64(accepted) / took.Seconds(),
 		Bytes:    accepted * int64(l.o.Size),
-		Latency:  loadLatency{P50: ms(0.5), P90: ms(0.9), P99: ms(0.99), P999: ms(0.999), Max: ms(1)},
+		Latency:  Latency{P50: ms(0.5), P90: ms(0.9), P99: ms(0.99), P999: ms(0.999), Max: ms(1)},
 	}
 }
 
 // String gives the report for people.
-func (r loadReport) String() string {
+func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s messages accepted in %.2f s: %s messages/s, %s/s\n",
 		humanize.Comma(r.Accepted), r.Seconds, humanize.CommafWithDigits(r.Rate, 0), humanize.Bytes(uint64(float64(r.Bytes)/r.Seconds)))

@@ -1,4 +1,4 @@
-package main
+package sink
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// sinkCounters count what a sink has seen. All sessions share them.
-type sinkCounters struct {
+// counters count what a sink has seen. All sessions share them.
+type counters struct {
 	sessions, open, peak          atomic.Int64
 	messages, recipients, bytes   atomic.Int64
 	refused, dropped, damaged     atomic.Int64
@@ -17,7 +17,7 @@ type sinkCounters struct {
 }
 
 // begin counts a new session and gives its number.
-func (c *sinkCounters) begin() int64 {
+func (c *counters) begin() int64 {
 	open := c.open.Add(1)
 	for peak := c.peak.Load(); open > peak && !c.peak.CompareAndSwap(peak, open); {
 		peak = c.peak.Load()
@@ -25,18 +25,18 @@ func (c *sinkCounters) begin() int64 {
 	return c.sessions.Add(1)
 }
 
-func (c *sinkCounters) end() { c.open.Add(-1) }
+func (c *counters) end() { c.open.Add(-1) }
 
 // take counts a message.
-func (c *sinkCounters) take(m *sinkMessage) {
+func (c *counters) take(m *Message) {
 	c.recipients.Add(int64(len(m.Recipients)))
 	c.bytes.Add(m.Size)
 	c.firstMessage.CompareAndSwap(0, m.At.UnixNano())
 	c.lastMessageNano.Store(m.At.UnixNano())
 }
 
-// sinkSummary is what a sink has seen in all.
-type sinkSummary struct {
+// Summary is what a sink has seen in all.
+type Summary struct {
 	Sessions   int64 `json:"sessions"`
 	Peak       int64 `json:"sessions_at_once"`
 	Messages   int64 `json:"messages"`
@@ -52,8 +52,8 @@ type sinkSummary struct {
 	Rate    float64 `json:"rate"`
 }
 
-func (c *sinkCounters) summary() sinkSummary {
-	s := sinkSummary{
+func (c *counters) summary() Summary {
+	s := Summary{
 		Sessions:   c.sessions.Load(),
 		Peak:       c.peak.Load(),
 		Messages:   c.messages.Load(),
@@ -71,7 +71,7 @@ func (c *sinkCounters) summary() sinkSummary {
 }
 
 // String gives the summary as one line for people.
-func (s sinkSummary) String() string {
+func (s Summary) String() string {
 	text := fmt.Sprintf("%s sessions (%s at once), %s messages, %s recipients, %s in %.1f s: %s messages/s",
 		humanize.Comma(s.Sessions), humanize.Comma(s.Peak), humanize.Comma(s.Messages), humanize.Comma(s.Recipients),
 		humanize.Bytes(uint64(s.Bytes)), s.Seconds, humanize.Comma(int64(s.Rate)))

@@ -1,4 +1,4 @@
-package main
+package sink
 
 import (
 	"strings"
@@ -11,14 +11,14 @@ func TestParseFaults(t *testing.T) {
 	tests := []struct {
 		name                string
 		reject, delay, drop string
-		want                sinkFault
+		want                fault
 		wantError           string
 	}{
-		{name: "reply", reject: "rcpt:550 5.1.1 no such user", want: sinkFault{stage: stageRcpt, chance: 1, reply: "550 5.1.1 no such user"}},
-		{name: "reply with a chance", reject: "mail:421 later@1.5%", want: sinkFault{stage: stageMail, chance: 0.015, reply: "421 later"}},
-		{name: "an address in the reply is no chance", reject: "rcpt:550 not a@b", want: sinkFault{stage: stageRcpt, chance: 1, reply: "550 not a@b"}},
-		{name: "delay", delay: "data:2s@50%", want: sinkFault{stage: stageData, chance: 0.5, delay: 2 * time.Second}},
-		{name: "drop", drop: "dot@5%", want: sinkFault{stage: stageDot, chance: 0.05, drop: true}},
+		{name: "reply", reject: "rcpt:550 5.1.1 no such user", want: fault{stage: stageRcpt, chance: 1, reply: "550 5.1.1 no such user"}},
+		{name: "reply with a chance", reject: "mail:421 later@1.5%", want: fault{stage: stageMail, chance: 0.015, reply: "421 later"}},
+		{name: "an address in the reply is no chance", reject: "rcpt:550 not a@b", want: fault{stage: stageRcpt, chance: 1, reply: "550 not a@b"}},
+		{name: "delay", delay: "data:2s@50%", want: fault{stage: stageData, chance: 0.5, delay: 2 * time.Second}},
+		{name: "drop", drop: "dot@5%", want: fault{stage: stageDot, chance: 0.05, drop: true}},
 		{name: "no such stage", reject: "rctp:550 no", wantError: `--reject "rctp:550 no": unknown stage "rctp"`},
 		{name: "no reply", reject: "rcpt", wantError: "want a reply"},
 		{name: "a reply that does not refuse", reject: "rcpt:250 ok", wantError: "want a reply"},
@@ -37,7 +37,7 @@ func TestParseFaults(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := parseFaults(some(tt.reject), some(tt.delay), some(tt.drop))
+			got, err := ParseFaults(some(tt.reject), some(tt.delay), some(tt.drop))
 			if tt.wantError != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.wantError) {
 					t.Fatalf("error %v, want one with %q", err, tt.wantError)
@@ -56,7 +56,7 @@ func TestParseFaults(t *testing.T) {
 
 func TestFaultsAt(t *testing.T) {
 	t.Parallel()
-	faults := sinkFaults{
+	faults := Faults{
 		{stage: stageRcpt, chance: 0.3, reply: "450 first"},
 		{stage: stageRcpt, chance: 0.6, reply: "550 second"},
 		{stage: stageRcpt, chance: 1, delay: time.Second},
@@ -65,13 +65,13 @@ func TestFaultsAt(t *testing.T) {
 	tests := []struct {
 		stage string
 		dice  float64
-		want  sinkFault
+		want  fault
 	}{
-		{stageRcpt, 0.1, sinkFault{reply: "450 first", delay: time.Second}},
-		{stageRcpt, 0.3, sinkFault{reply: "550 second", delay: time.Second}},
-		{stageRcpt, 0.9, sinkFault{delay: time.Second}},
-		{stageDot, 0.9, sinkFault{drop: true}},
-		{stageMail, 0, sinkFault{}},
+		{stageRcpt, 0.1, fault{reply: "450 first", delay: time.Second}},
+		{stageRcpt, 0.3, fault{reply: "550 second", delay: time.Second}},
+		{stageRcpt, 0.9, fault{delay: time.Second}},
+		{stageDot, 0.9, fault{drop: true}},
+		{stageMail, 0, fault{}},
 	}
 	for _, tt := range tests {
 		if got := faults.at(tt.stage, func() float64 { return tt.dice }); got != tt.want {
@@ -85,7 +85,7 @@ func FuzzParseFault(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, parse := range []func(string) (sinkFault, error){parseReject, parseDelay, parseDrop} {
+		for _, parse := range []func(string) (fault, error){parseReject, parseDelay, parseDrop} {
 			fault, err := parse(text)
 			if err == nil && (fault.chance < 0 || fault.chance > 1 || strings.ContainsAny(fault.reply, "\r\n")) {
 				t.Errorf("%q was read as %+v", text, fault)

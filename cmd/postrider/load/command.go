@@ -1,4 +1,6 @@
-package main
+// Package load is the command postrider load: it sends messages to an SMTP server and times each
+// 250. It needs nothing of the relay, whatever server that is.
+package load
 
 import (
 	"bufio"
@@ -17,24 +19,26 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// loadFlags are the command line of postrider load.
-type loadFlags struct {
-	o        loadOptions
+// flags are the command line of postrider load.
+type flags struct {
+	o        Options
 	size     string
 	accepted string
 	json     bool
+	// watched says whether somebody looks at a stream: progress is drawn for people only.
+	watched func(io.Writer) bool
 }
 
-func newLoadCommand() *cobra.Command {
-	var f loadFlags
+// Command makes the command. Watched says whether a stream is a terminal.
+func Command(watched func(io.Writer) bool) *cobra.Command {
+	f := flags{watched: watched}
 	cmd := &cobra.Command{
-		Use:     "load",
-		GroupID: groupTools,
-		Short:   "A load generator: sends messages and times each 250",
+		Use:   "load",
+		Short: "A load generator: sends messages and times each 250",
 		Long: `Load sends messages to an SMTP server over sessions that it reuses, and says how
 many were accepted, how fast, and how long the server took for each 250.
 
-Each message carries an ` + loadIDField + ` of its own and a checksum. Sink shows both
+Each message carries an ` + IDField + ` of its own and a checksum. Sink shows both
 (--print envelope --json), so that what --accepted wrote can be compared with what
 arrived: nothing missing, nothing twice, nothing damaged.
 
@@ -70,13 +74,13 @@ The exit code is 0 only when every message was accepted.`,
 	return cmd
 }
 
-// loadSizeMax bounds --size; a message is held in memory once.
-const loadSizeMax = 1 << 30
+// sizeMost bounds --size; a message is held in memory once.
+const sizeMost = 1 << 30
 
 // run sends the load and prints the report.
-func (f *loadFlags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
+func (f *flags) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	size, err := humanize.ParseBytes(f.size)
-	if err != nil || size > loadSizeMax {
+	if err != nil || size > sizeMost {
 		return fmt.Errorf("--size %q: want a size such as 4KiB, at most 1GiB", f.size)
 	}
 	if f.o.Domains < 1 {
@@ -93,11 +97,11 @@ func (f *loadFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 		f.o.Accepted = w
 	}
 	finish := f.progress(stderr)
-	l, err := newLoad(f.o)
+	l, err := New(f.o)
 	if err != nil {
 		return err
 	}
-	report := l.run(ctx)
+	report := l.Run(ctx)
 	finish()
 	if err := f.print(stdout, report); err != nil {
 		return err
@@ -109,9 +113,9 @@ func (f *loadFlags) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 }
 
 // progress sets up the bar, for people only, and gives what takes it away again.
-func (f *loadFlags) progress(stderr io.Writer) (finish func()) {
+func (f *flags) progress(stderr io.Writer) (finish func()) {
 	f.o.Progress = func() {}
-	if f.json || !isTerminal(stderr) {
+	if f.json || !f.watched(stderr) {
 		return func() {}
 	}
 	bar := progressbar.NewOptions64(f.o.Messages,
@@ -127,7 +131,7 @@ func (f *loadFlags) progress(stderr io.Writer) (finish func()) {
 	return func() { bar.Clear() }
 }
 
-func (f *loadFlags) print(w io.Writer, r loadReport) error {
+func (f *flags) print(w io.Writer, r Report) error {
 	if f.json {
 		return json.NewEncoder(w).Encode(r)
 	}

@@ -1,4 +1,4 @@
-package main
+package sink
 
 import (
 	"bufio"
@@ -14,16 +14,16 @@ import (
 // The buffers of a session. Reading a large message in larger pieces is what makes the
 // sink cheap.
 const (
-	sinkReadBuffer  = 64 << 10
-	sinkWriteBuffer = 4 << 10
+	readBuffer  = 64 << 10
+	writeBuffer = 4 << 10
 )
 
 // errSessionOver ends a session without a further word.
 var errSessionOver = errors.New("session over")
 
-// sinkSession is one connection. It belongs to one goroutine.
-type sinkSession struct {
-	sink   *sinkServer
+// session is one connection. It belongs to one goroutine.
+type session struct {
+	sink   *Server
 	number int64
 	conn   net.Conn
 	r      *bufio.Reader
@@ -31,21 +31,21 @@ type sinkSession struct {
 
 	tls bool
 	// message is the transaction; Sender is "" before MAIL, as its brackets are kept.
-	message sinkMessage
+	message Message
 }
 
-func newSinkSession(s *sinkServer, conn net.Conn) *sinkSession {
-	return &sinkSession{
+func newSession(s *Server, conn net.Conn) *session {
+	return &session{
 		sink:    s,
 		conn:    conn,
-		r:       bufio.NewReaderSize(conn, sinkReadBuffer),
-		w:       bufio.NewWriterSize(conn, sinkWriteBuffer),
-		message: sinkMessage{Client: conn.RemoteAddr().String()},
+		r:       bufio.NewReaderSize(conn, readBuffer),
+		w:       bufio.NewWriterSize(conn, writeBuffer),
+		message: Message{Client: conn.RemoteAddr().String()},
 	}
 }
 
 // serve speaks SMTP until the client leaves or the context ends.
-func (s *sinkSession) serve(ctx context.Context) {
+func (s *session) serve(ctx context.Context) {
 	s.number = s.sink.counters.begin()
 	defer s.sink.counters.end()
 	ok, err := s.answer(ctx, stageConnect, "220 "+s.sink.o.Hostname+" ESMTP Postrider sink")
@@ -66,7 +66,7 @@ func (s *sinkSession) serve(ctx context.Context) {
 
 // readCommand reads a line. Replies are held back while the client has more commands
 // in the pipeline (RFC 2920 section 3.2).
-func (s *sinkSession) readCommand(ctx context.Context) (string, error) {
+func (s *session) readCommand(ctx context.Context) (string, error) {
 	if err := s.arm(ctx); err != nil {
 		return "", err
 	}
@@ -79,7 +79,7 @@ func (s *sinkSession) readCommand(ctx context.Context) (string, error) {
 
 // arm prepares to read from the client: what we have to say goes out first. The deadline
 // is set before ctx is looked at, so that the interrupt is never overwritten.
-func (s *sinkSession) arm(ctx context.Context) error {
+func (s *session) arm(ctx context.Context) error {
 	if s.r.Buffered() == 0 {
 		if err := s.w.Flush(); err != nil {
 			return err
@@ -89,7 +89,7 @@ func (s *sinkSession) arm(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (s *sinkSession) command(ctx context.Context, line string) error {
+func (s *session) command(ctx context.Context, line string) error {
 	verb, arg, _ := strings.Cut(line, " ")
 	switch strings.ToUpper(verb) {
 	case "EHLO", "HELO":
@@ -116,7 +116,7 @@ func (s *sinkSession) command(ctx context.Context, line string) error {
 	return s.reply("500 5.5.2 Unknown command")
 }
 
-func (s *sinkSession) ehlo(ctx context.Context, extended bool, name string) error {
+func (s *session) ehlo(ctx context.Context, extended bool, name string) error {
 	s.reset()
 	s.message.Helo = name
 	if !extended {
@@ -133,7 +133,7 @@ func (s *sinkSession) ehlo(ctx context.Context, extended bool, name string) erro
 	return err
 }
 
-func (s *sinkSession) startTLS(ctx context.Context) error {
+func (s *session) startTLS(ctx context.Context) error {
 	if s.sink.o.TLS == nil || s.tls {
 		return s.reply("502 5.5.1 Not offered")
 	}
@@ -158,7 +158,7 @@ func (s *sinkSession) startTLS(ctx context.Context) error {
 	return nil
 }
 
-func (s *sinkSession) mail(ctx context.Context, arg string) error {
+func (s *session) mail(ctx context.Context, arg string) error {
 	path, params, ok := parsePath(arg, "FROM:")
 	switch {
 	case !ok:
@@ -173,7 +173,7 @@ func (s *sinkSession) mail(ctx context.Context, arg string) error {
 	return err
 }
 
-func (s *sinkSession) rcpt(ctx context.Context, arg string) error {
+func (s *session) rcpt(ctx context.Context, arg string) error {
 	path, _, ok := parsePath(arg, "TO:")
 	switch {
 	case !ok:
@@ -188,7 +188,7 @@ func (s *sinkSession) rcpt(ctx context.Context, arg string) error {
 	return err
 }
 
-func (s *sinkSession) data(ctx context.Context) error {
+func (s *session) data(ctx context.Context) error {
 	if len(s.message.Recipients) == 0 {
 		return s.reply("503 5.5.1 RCPT first")
 	}
@@ -206,12 +206,12 @@ func (s *sinkSession) data(ctx context.Context) error {
 	return s.endOfData(ctx)
 }
 
-func (s *sinkSession) reset() {
+func (s *session) reset() {
 	m := &s.message
-	*m = sinkMessage{Client: m.Client, Helo: m.Helo, Recipients: m.Recipients[:0], content: m.content[:0]}
+	*m = Message{Client: m.Client, Helo: m.Helo, Recipients: m.Recipients[:0], content: m.content[:0]}
 }
 
-func (s *sinkSession) reply(text string) error {
+func (s *session) reply(text string) error {
 	s.w.WriteString(text)
 	_, err := s.w.WriteString("\r\n")
 	return err
@@ -219,7 +219,7 @@ func (s *sinkSession) reply(text string) error {
 
 // answer gives the reply of a stage, unless a fault is in its way. It says whether the
 // reply was given.
-func (s *sinkSession) answer(ctx context.Context, stage, reply string) (bool, error) {
+func (s *session) answer(ctx context.Context, stage, reply string) (bool, error) {
 	ok, err := s.pass(ctx, stage)
 	if ok {
 		err = s.reply(reply)
@@ -229,7 +229,7 @@ func (s *sinkSession) answer(ctx context.Context, stage, reply string) (bool, er
 
 // pass does to the client what the faults say about a stage, and says whether things may
 // then go their usual way.
-func (s *sinkSession) pass(ctx context.Context, stage string) (bool, error) {
+func (s *session) pass(ctx context.Context, stage string) (bool, error) {
 	if len(s.sink.o.Faults) == 0 {
 		return true, nil
 	}
@@ -255,7 +255,7 @@ func (s *sinkSession) pass(ctx context.Context, stage string) (bool, error) {
 }
 
 // wait lets earlier replies go out, then keeps the client waiting.
-func (s *sinkSession) wait(ctx context.Context, d time.Duration) error {
+func (s *session) wait(ctx context.Context, d time.Duration) error {
 	if err := s.w.Flush(); err != nil {
 		return err
 	}

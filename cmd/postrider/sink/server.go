@@ -1,4 +1,4 @@
-package main
+package sink
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// sinkOptions say how a sink listens and what it does with mail.
-type sinkOptions struct {
+// Options say how a sink listens and what it does with mail.
+type Options struct {
 	// Listen is the address to listen on.
 	Listen string
 	// Hostname is what the greeting says.
@@ -22,23 +22,23 @@ type sinkOptions struct {
 	// Idle is how long a client may stay silent.
 	Idle time.Duration
 	// Faults are what to do wrong.
-	Faults sinkFaults
+	Faults Faults
 	// TLS offers STARTTLS; nil does not.
 	TLS *tls.Config
 	// Keep is given each message; nil means that content is discarded unread.
-	Keep func(*sinkMessage) error
+	Keep func(*Message) error
 	Now  func() time.Time
 	// Dice gives numbers in [0, 1).
 	Dice func() float64
 }
 
-// sinkServer is an SMTP server that takes everything and delivers nothing. It has a
+// Server is an SMTP server that takes everything and delivers nothing. It has a
 // protocol loop of its own, a few hundred lines, because a next hop for benchmarks must
 // cost less than what is measured in front of it.
-type sinkServer struct {
-	o        sinkOptions
+type Server struct {
+	o        Options
 	listener net.Listener
-	counters sinkCounters
+	counters counters
 	// stop ends Run: set by it, called when Count is reached.
 	stop context.CancelFunc
 
@@ -46,21 +46,24 @@ type sinkServer struct {
 	conns map[net.Conn]bool
 }
 
-// newSink binds the address; connections wait until Run.
-func newSink(o sinkOptions) (*sinkServer, error) {
+// New binds the address; connections wait until Run.
+func New(o Options) (*Server, error) {
 	listener, err := net.Listen("tcp", o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", o.Listen, err)
 	}
-	return &sinkServer{o: o, listener: listener, conns: make(map[net.Conn]bool)}, nil
+	return &Server{o: o, listener: listener, conns: make(map[net.Conn]bool)}, nil
 }
 
 // Addr is the address that was bound.
-func (s *sinkServer) Addr() net.Addr { return s.listener.Addr() }
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Summary is what the sink has seen so far.
+func (s *Server) Summary() Summary { return s.counters.summary() }
 
 // Run serves until the context ends or Count messages are in. A message that was
 // answered with 250 has been kept and counted, and the other way round.
-func (s *sinkServer) Run(ctx context.Context) error {
+func (s *Server) Run(ctx context.Context) error {
 	ctx, s.stop = context.WithCancel(ctx)
 	defer s.stop()
 	context.AfterFunc(ctx, s.interrupt)
@@ -80,14 +83,14 @@ func (s *sinkServer) Run(ctx context.Context) error {
 		s.track(conn, true)
 		sessions.Go(func() {
 			defer s.track(conn, false)
-			newSinkSession(s, conn).serve(ctx)
+			newSession(s, conn).serve(ctx)
 		})
 	}
 }
 
 // interrupt wakes whatever waits for a client, but lets a reply that is due go out: only
 // reads are ended.
-func (s *sinkServer) interrupt() {
+func (s *Server) interrupt() {
 	s.listener.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,7 +99,7 @@ func (s *sinkServer) interrupt() {
 	}
 }
 
-func (s *sinkServer) track(conn net.Conn, open bool) {
+func (s *Server) track(conn net.Conn, open bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if open {

@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"bufio"
@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// loadClient is one SMTP session of the load generator.
-type loadClient struct {
+// client is one SMTP session of the load generator.
+type client struct {
 	conn net.Conn
 	r    *bufio.Reader
 	w    *bufio.Writer
@@ -24,34 +24,34 @@ type loadClient struct {
 	now      func() time.Time
 	pipeline bool
 	sent     int
-	// release ends the watch over the context that dialLoad was given.
+	// release ends the watch over the context that dial was given.
 	release func() bool
 }
 
-// loadMessage is one transaction; its content is head and pad.
-type loadMessage struct {
+// message is one transaction; its content is head and pad.
+type message struct {
 	from string
 	to   []string
 	head bytes.Buffer
 	pad  []byte
 }
 
-// loadReply is a reply that was not the wanted one.
-type loadReply struct {
+// answer is a reply that was not the wanted one.
+type answer struct {
 	code int
 	text string
 }
 
-func (r *loadReply) Error() string { return fmt.Sprintf("%d %s", r.code, r.text) }
+func (r *answer) Error() string { return fmt.Sprintf("%d %s", r.code, r.text) }
 
-// dialLoad opens a session and greets.
-func dialLoad(ctx context.Context, o *loadOptions) (*loadClient, error) {
+// dial opens a session and greets.
+func dial(ctx context.Context, o *Options) (*client, error) {
 	dialer := net.Dialer{Timeout: o.Timeout}
 	conn, err := dialer.DialContext(ctx, "tcp", o.To)
 	if err != nil {
 		return nil, err
 	}
-	c := &loadClient{conn: conn, r: bufio.NewReader(conn), w: bufio.NewWriterSize(conn, 16<<10), wait: o.Timeout, now: o.Now}
+	c := &client{conn: conn, r: bufio.NewReader(conn), w: bufio.NewWriterSize(conn, 16<<10), wait: o.Timeout, now: o.Now}
 	c.release = context.AfterFunc(ctx, c.hurry)
 	if err := c.greet(ctx, o); err != nil {
 		c.abandon()
@@ -60,7 +60,7 @@ func dialLoad(ctx context.Context, o *loadOptions) (*loadClient, error) {
 	return c, nil
 }
 
-func (c *loadClient) greet(ctx context.Context, o *loadOptions) error {
+func (c *client) greet(ctx context.Context, o *Options) error {
 	if _, err := c.expect(ctx, 2); err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (c *loadClient) greet(ctx context.Context, o *loadOptions) error {
 }
 
 // encrypt runs STARTTLS and greets again.
-func (c *loadClient) encrypt(ctx context.Context, o *loadOptions) (string, error) {
+func (c *client) encrypt(ctx context.Context, o *Options) (string, error) {
 	fmt.Fprint(c.w, "STARTTLS\r\n")
 	if _, err := c.expect(ctx, 2); err != nil {
 		return "", err
@@ -91,7 +91,7 @@ func (c *loadClient) encrypt(ctx context.Context, o *loadOptions) (string, error
 
 // send runs one transaction and gives how long the server took for its 250 after the
 // final dot. Every command waits for its reply unless commands are pipelined.
-func (c *loadClient) send(ctx context.Context, m loadMessage) (time.Duration, error) {
+func (c *client) send(ctx context.Context, m message) (time.Duration, error) {
 	commands := []string{"MAIL FROM:<" + m.from + ">\r\n"}
 	for _, r := range m.to {
 		commands = append(commands, "RCPT TO:<"+r+">\r\n")
@@ -125,10 +125,10 @@ func (c *loadClient) send(ctx context.Context, m loadMessage) (time.Duration, er
 // expectData reads the reply to DATA, and before it those to the commands that were
 // pipelined. The first refusal is the error; a 354 after one is answered with a lone dot,
 // so that the session stays in step (RFC 2920 section 3.1).
-func (c *loadClient) expectData(ctx context.Context, pipelined int) error {
-	var refusal *loadReply
+func (c *client) expectData(ctx context.Context, pipelined int) error {
+	var refusal *answer
 	for ; c.pipeline && pipelined > 0; pipelined-- {
-		var reply *loadReply
+		var reply *answer
 		if _, err := c.expect(ctx, 2); err != nil && !errors.As(err, &reply) {
 			return err
 		}
@@ -142,7 +142,7 @@ func (c *loadClient) expectData(ctx context.Context, pipelined int) error {
 		c.w.WriteString(".\r\n")
 		_, err = c.expect(ctx, 2)
 	}
-	var reply *loadReply
+	var reply *answer
 	if err != nil && !errors.As(err, &reply) {
 		return err
 	}
@@ -151,7 +151,7 @@ func (c *loadClient) expectData(ctx context.Context, pipelined int) error {
 
 // expect sends what is to be sent and reads a reply, which is an error unless its code
 // is of the class.
-func (c *loadClient) expect(ctx context.Context, class int) (text string, err error) {
+func (c *client) expect(ctx context.Context, class int) (text string, err error) {
 	c.arm(ctx)
 	if err := c.w.Flush(); err != nil {
 		return "", err
@@ -168,7 +168,7 @@ func (c *loadClient) expect(ctx context.Context, class int) (text string, err er
 		}
 		text += rest + "\n"
 		if !more && code/100 != class {
-			return "", &loadReply{code: code, text: strings.TrimSpace(text)}
+			return "", &answer{code: code, text: strings.TrimSpace(text)}
 		}
 	}
 	return text, nil
@@ -176,7 +176,7 @@ func (c *loadClient) expect(ctx context.Context, class int) (text string, err er
 
 // arm bounds what comes next. The deadline is set before ctx is looked at, so that the end
 // of ctx, which shortens it, cannot be overwritten.
-func (c *loadClient) arm(ctx context.Context) {
+func (c *client) arm(ctx context.Context) {
 	c.conn.SetDeadline(c.now().Add(c.wait))
 	if ctx.Err() != nil {
 		c.hurry()
@@ -184,10 +184,10 @@ func (c *loadClient) arm(ctx context.Context) {
 }
 
 // hurry leaves a transaction that is under way a moment to end.
-func (c *loadClient) hurry() { c.conn.SetDeadline(c.now().Add(loadGrace)) }
+func (c *client) hurry() { c.conn.SetDeadline(c.now().Add(grace)) }
 
-// loadGrace is how long the end of a run waits for the replies that are still due.
-const loadGrace = time.Second
+// grace is how long the end of a run waits for the replies that are still due.
+const grace = time.Second
 
 // parseReplyLine reads "250-text" or "250 text" (RFC 5321 section 4.2).
 func parseReplyLine(line []byte) (code int, more bool, text string, err error) {
@@ -205,21 +205,21 @@ func parseReplyLine(line []byte) (code int, more bool, text string, err error) {
 }
 
 // reset gives up a transaction that was refused; false when the session is of no more use.
-func (c *loadClient) reset(ctx context.Context) bool {
+func (c *client) reset(ctx context.Context) bool {
 	c.w.WriteString("RSET\r\n")
 	_, err := c.expect(ctx, 2)
 	return err == nil
 }
 
 // close takes leave; what the server says to it does not matter.
-func (c *loadClient) close(ctx context.Context) {
+func (c *client) close(ctx context.Context) {
 	c.w.WriteString("QUIT\r\n")
 	c.expect(ctx, 2)
 	c.abandon()
 }
 
 // abandon closes the connection without a word.
-func (c *loadClient) abandon() {
+func (c *client) abandon() {
 	c.release()
 	c.conn.Close()
 }

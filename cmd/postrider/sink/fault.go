@@ -1,4 +1,4 @@
-package main
+package sink
 
 import (
 	"fmt"
@@ -22,12 +22,12 @@ const (
 	stageQuit     = "quit"
 )
 
-func sinkStages() []string {
+func stages() []string {
 	return []string{stageConnect, stageEhlo, stageStartTLS, stageMail, stageRcpt, stageData, stageDot, stageQuit}
 }
 
-// sinkFault is one way to misbehave at a stage.
-type sinkFault struct {
+// fault is one way to misbehave at a stage.
+type fault struct {
 	stage string
 	// chance is how often it happens, from 0 to 1.
 	chance float64
@@ -38,12 +38,12 @@ type sinkFault struct {
 	drop  bool
 }
 
-// sinkFaults are all that was asked for. They are only read once the sink runs.
-type sinkFaults []sinkFault
+// Faults are all that was asked for. They are only read once the sink runs.
+type Faults []fault
 
 // at gives what happens at a stage this time: delays add up, of the replies and drops the
 // first that hits counts. Dice gives numbers in [0, 1).
-func (f sinkFaults) at(stage string, dice func() float64) (hit sinkFault) {
+func (f Faults) at(stage string, dice func() float64) (hit fault) {
 	ended := false
 	for _, fault := range f {
 		if fault.stage != stage || fault.chance < 1 && dice() >= fault.chance {
@@ -64,7 +64,7 @@ var faultChance = regexp.MustCompile(`@(\d+(?:\.\d+)?)%$`)
 var rejectReply = regexp.MustCompile(`^[45]\d\d [ -~]+$`)
 
 // parseReject reads STAGE:REPLY[@CHANCE%], as in "rcpt:550 5.1.1 no such user@30%".
-func parseReject(text string) (sinkFault, error) {
+func parseReject(text string) (fault, error) {
 	f, reply, err := parseFault(text)
 	if err != nil {
 		return f, err
@@ -77,7 +77,7 @@ func parseReject(text string) (sinkFault, error) {
 }
 
 // parseDelay reads STAGE:DURATION[@CHANCE%], as in "data:2s".
-func parseDelay(text string) (sinkFault, error) {
+func parseDelay(text string) (fault, error) {
 	f, duration, err := parseFault(text)
 	if err != nil {
 		return f, err
@@ -90,7 +90,7 @@ func parseDelay(text string) (sinkFault, error) {
 }
 
 // parseDrop reads STAGE[@CHANCE%], as in "dot@5%".
-func parseDrop(text string) (sinkFault, error) {
+func parseDrop(text string) (fault, error) {
 	f, rest, err := parseFault(text)
 	if err == nil && rest != "" {
 		err = fmt.Errorf("%q: want a stage and nothing else", text)
@@ -100,7 +100,7 @@ func parseDrop(text string) (sinkFault, error) {
 }
 
 // parseFault takes off what all faults have: the stage in front and the chance at the end.
-func parseFault(text string) (f sinkFault, rest string, err error) {
+func parseFault(text string) (f fault, rest string, err error) {
 	f.chance, rest = 1, text
 	if m := faultChance.FindStringSubmatch(text); m != nil {
 		rest = strings.TrimSuffix(text, m[0])
@@ -111,19 +111,19 @@ func parseFault(text string) (f sinkFault, rest string, err error) {
 		f.chance = percent / 100
 	}
 	f.stage, rest, _ = strings.Cut(rest, ":")
-	if !slices.Contains(sinkStages(), f.stage) {
-		return f, "", fmt.Errorf("%q: unknown stage %q: want one of %s", text, f.stage, strings.Join(sinkStages(), ", "))
+	if !slices.Contains(stages(), f.stage) {
+		return f, "", fmt.Errorf("%q: unknown stage %q: want one of %s", text, f.stage, strings.Join(stages(), ", "))
 	}
 	return f, rest, nil
 }
 
-// parseFaults reads the three flags, each given any number of times.
-func parseFaults(rejects, delays, drops []string) (sinkFaults, error) {
-	var faults sinkFaults
+// ParseFaults reads the three flags, each given any number of times.
+func ParseFaults(rejects, delays, drops []string) (Faults, error) {
+	var faults Faults
 	for _, kind := range []struct {
 		flag  string
 		texts []string
-		parse func(string) (sinkFault, error)
+		parse func(string) (fault, error)
 	}{
 		{"--reject", rejects, parseReject},
 		{"--delay", delays, parseDelay},
