@@ -63,7 +63,10 @@ func strictLineEnds(t *testing.T) {
 		c.talk("S: 550 5.6.11 Message contains a bare CR or LF\nC: NOOP\nS: 250 2.0.0 Ok")
 	}
 	c := h.data()
-	c.send("Subject: x\r\n\r\none\r\ntwo\r\n.\r\n")
+	c.send("Subject: x\r\n\r\n" + strings.Repeat("x", 999) + "\r\n.\r\n")
+	c.talk("S: 550 5.6.0 Message contains a line over 998 characters")
+	c = h.data()
+	c.send("Subject: x\r\n\r\none\r\n" + strings.Repeat("x", 998) + "\r\n.\r\n")
 	c.codes("250")
 }
 
@@ -74,7 +77,8 @@ func submission(t *testing.T) {
 		h.options.Listeners[0].Submission, h.options.Listeners[0].HideClient = submits, submits
 		h.open().run()
 		c := h.data()
-		c.send("To: root, b@example.org\r\nBcc: secret@example.org\r\n\r\nhello\r\n.\r\n")
+		subject := strings.Repeat("word ", 300) + "\r\n"
+		c.send("To: root, b@example.org\r\nSubject: " + subject + "Bcc: secret@example.org\r\n\r\nhello\r\n.\r\n")
 		c.codes("250")
 		m := h.spool.all()[0]
 		for _, text := range []string{"\r\nDate: ", "\r\nMessage-ID: <", "From: <a@example.com>\r\n", "To: root@mx.example.com, b@"} {
@@ -82,7 +86,7 @@ func submission(t *testing.T) {
 				t.Errorf("submission %v: %q in the header: %v\n%s", submits, text, got, m.Header)
 			}
 		}
-		for _, text := range []string{"secret@example.org", "client.example", "127.0.0.1"} {
+		for _, text := range []string{subject, "secret@example.org", "client.example", "127.0.0.1"} {
 			if got := strings.Contains(string(m.Header), text); got == submits {
 				t.Errorf("submission %v: %q in the header: %v\n%s", submits, text, got, m.Header)
 			}

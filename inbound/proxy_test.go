@@ -100,12 +100,20 @@ func proxiedClients(t *testing.T) {
 	h.open().run()
 	from := func(client string) *client {
 		c := h.dial()
-		c.send("PROXY TCP4 " + client + " 127.0.0.1 1000 25\r\n")
+		if strings.Contains(client, ":") {
+			c.send("PROXY TCP6 " + client + " ::1 1000 25\r\n")
+		} else {
+			c.send("PROXY TCP4 " + client + " 127.0.0.1 1000 25\r\n")
+		}
 		return c
 	}
-	for _, client := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.2", "192.0.2.3"} {
+	for _, client := range []string{
+		"192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1",
+	} {
 		from(client).codes("220")
 	}
+	from("2001:db8:0:1::3").talk("S: 421 4.7.0 Too many connections from your network, try again later\nS: EOF") // a /64 is one client
+	from("2001:db8:0:2::2").codes("220")
 	from("192.0.2.1").talk("S: 421 4.7.0 Too many connections from your network, try again later\nS: EOF")
 	from("192.0.2.66").talk("S: 554 5.7.1 Not you\nS: EOF")
 }

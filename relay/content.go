@@ -11,6 +11,7 @@ var (
 	errNUL         = errors.New("message contains a NUL byte")
 	errTooLarge    = errors.New("message over the size limit")
 	errBareLineEnd = errors.New("message contains a CR or LF by itself")
+	errLongLine    = errors.New("message contains a line over 998 bytes")
 )
 
 // contentBufferSize is how much of a client's content is looked at in one go.
@@ -104,8 +105,10 @@ func (c *content) total() int64 { return int64(len(c.header.buf)) + c.written }
 // lineEnds turns bare LF and bare CR into CRLF, whatever way the content is cut into reads
 // (conformance I07).
 type lineEnds struct {
-	// strict makes them an error.
+	// strict makes them an error, and lines that are too long.
 	strict bool
+	// length is that of the line that is being read, the CR of its end included.
+	length int
 	// cr is a CR that ended the last read and waits for what follows.
 	cr  bool
 	buf []byte
@@ -116,6 +119,9 @@ type lineEnds struct {
 func (l *lineEnds) normalise(p []byte) ([]byte, error) {
 	if bytes.IndexByte(p, 0) >= 0 {
 		return nil, errNUL
+	}
+	if l.strict && l.long(p) {
+		return nil, errLongLine
 	}
 	if !l.cr && p[len(p)-1] != '\r' && inOrder(p) {
 		return p, nil
@@ -160,6 +166,21 @@ func (l *lineEnds) bare(p []byte) bool {
 		p = p[1:]
 	}
 	return !inOrder(bytes.TrimSuffix(p, []byte{'\r'}))
+}
+
+// long says that p has, or goes on to, a line that is too long.
+func (l *lineEnds) long(p []byte) bool {
+	for line := range bytes.Lines(p) {
+		ended := line[len(line)-1] == '\n'
+		l.length += len(bytes.TrimSuffix(line, []byte{'\n'}))
+		if l.length > maxLine+len("\r") {
+			return true
+		}
+		if ended {
+			l.length = 0
+		}
+	}
+	return false
 }
 
 // rest is what waits at the end of the content.

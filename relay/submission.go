@@ -25,7 +25,7 @@ func (m *Message) complete(hostname string) {
 		case "from", "sender", "reply-to", "to", "cc", "resent-from", "resent-sender", "resent-to", "resent-cc":
 			field = qualify(field, len(name), hostname)
 		}
-		header = append(header, field...)
+		header = append(header, fold(field)...)
 	}
 	m.Size += int64(len(header) - len(m.Header))
 	m.Header = header

@@ -232,6 +232,8 @@ func contentReply(err error) *Reply {
 		return NewReply(552, EnhancedCode{5, 3, 4}, "Message header size exceeds the limit").For(ReasonSize).Because(err)
 	case errors.Is(err, errBareLineEnd):
 		return NewReply(550, EnhancedCode{5, 6, 11}, "Message contains a bare CR or LF").For(ReasonContent).Because(err)
+	case errors.Is(err, errLongLine):
+		return NewReply(550, EnhancedCode{5, 6, 0}, "Message contains a line over 998 characters").For(ReasonContent).Because(err)
 	case errors.Is(err, errNUL):
 		return NewReply(550, EnhancedCode{5, 6, 0}, "Message contains a NUL character").For(ReasonContent).Because(err)
 	}
