@@ -75,6 +75,15 @@ func IDAt(t time.Time) ID {
 	return id
 }
 
+// lastID is the greatest ID.
+func lastID() ID {
+	var id ID
+	for i := range id {
+		id[i] = 0xff
+	}
+	return id
+}
+
 // IDs makes new IDs. Those of one source are strictly increasing, also within one
 // millisecond and when the clock steps back. Safe for use by several goroutines.
 type IDs struct {

@@ -12,11 +12,12 @@ import (
 // change claims deliveries of a message and settles them as the order wants. Where one is
 // busy and the whole is wanted, nothing is done and the answer is no.
 func (e *errand) change(ctx context.Context, meant []Delivery, m *Message, whole bool) (done bool, err error) {
+	all := meant
 	meant = e.pick(meant)
 	if len(meant) == 0 {
 		return true, nil
 	}
-	mine, err := e.claim(ctx, meant)
+	mine, err := e.claim(ctx, meant, all)
 	if err != nil {
 		return false, err
 	}
@@ -53,19 +54,19 @@ func (e *errand) pick(meant []Delivery) []Delivery {
 	})
 }
 
-// claim claims what it can of the deliveries: from memory, from the spool, and what is held.
-func (e *errand) claim(ctx context.Context, meant []Delivery) ([]Delivery, error) {
+// claim claims what it can of the deliveries that are meant, which are among all that were looked at: from
+// memory, from the spool, and what is held.
+func (e *errand) claim(ctx context.Context, meant, all []Delivery) ([]Delivery, error) {
 	mine := e.s.withdraw(meant)
 	if len(mine) == len(meant) {
 		return mine, nil
 	}
 	id := meant[0].Message
-	free, err := e.s.o.Spool.ClaimMessage(ctx, id)
+	free, err := e.s.claimMessage(ctx, id, all)
 	if err != nil {
 		e.giveBack(mine)
 		return nil, err
 	}
-	e.s.tookAll(free)
 	var held []Delivery
 	if slices.ContainsFunc(meant, func(d Delivery) bool { return d.Held != "" }) {
 		if held, err = e.s.o.Spool.ClaimHeld(ctx, id); err != nil {

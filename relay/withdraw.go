@@ -1,6 +1,9 @@
 package relay
 
-import "slices"
+import (
+	"context"
+	"slices"
+)
 
 // withdraw takes deliveries that wait in memory out of their bins. They are claimed, and
 // count as away until they land. Those that somebody works on are not among them.
@@ -43,6 +46,28 @@ func (b *bin) take(want Delivery) (Delivery, bool) {
 	b.away++
 	b.review(f)
 	return d, true
+}
+
+// claimMessage claims what is free of a message, past the bins. Those of its deliveries are kept
+// meanwhile: one that finds nothing in the spool would be forgotten, and with it what is known of its
+// site.
+func (s *Scheduler) claimMessage(ctx context.Context, id ID, all []Delivery) ([]Delivery, error) {
+	waiting := slices.DeleteFunc(slices.Clone(all), func(d Delivery) bool { return d.Held != "" })
+	s.tookAll(waiting)
+	defer s.passAll(waiting)
+	free, err := s.o.Spool.ClaimMessage(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	s.tookAll(free)
+	return free, nil
+}
+
+// passAll ends that deliveries count as away which were not taken.
+func (s *Scheduler) passAll(ds []Delivery) {
+	for _, d := range ds {
+		s.landed(d)
+	}
 }
 
 // tookAll counts deliveries as away that were claimed past their bins.
