@@ -24,7 +24,7 @@ func explainUsage(cmd *cobra.Command) {
 			if len(args) == 0 {
 				return c.Help()
 			}
-			return misused(c, unknownCommand(c, args[0]))
+			return fmt.Errorf("%w\n%s --help lists its commands", unknownCommand(c, args[0]), c.CommandPath())
 		}
 		return
 	}

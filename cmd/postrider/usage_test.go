@@ -9,7 +9,7 @@ import (
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string][]string{
-		"queue lst":            {`unknown command "lst" for "postrider queue": did you mean list?`},
+		"queue lst":            {`unknown command "lst" for "postrider queue": did you mean list?`, "postrider queue --help lists its commands"},
 		"queue show":           {"accepts 1 arg(s), received 0\nusage: postrider queue show id [flags]\npostrider queue show --help"},
 		"queue hold --all":     {`"reason" not set`, "usage: postrider queue hold [id...] [flags]"},
 		"queue list --foo":     {"unknown flag: --foo\nusage: postrider queue list"},
