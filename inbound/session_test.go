@@ -3,8 +3,10 @@ package inbound_test
 import (
 	"context"
 	"io"
+	"iter"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,6 +31,7 @@ func FuzzSession(f *testing.F) {
 	}
 	f.Add([]byte("EHLO x\r\nAUTH LOGIN\r\nYW5u\r\n*\r\nAUTH PLAIN AGFubgBzZWNyZXQ=\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n..\r\n.\r\nQUIT\r\n"))
 	f.Add([]byte("HELO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 3\r\nabcBDAT 2 LAST\r\ndeBDAT 99999999 LAST\r\nx"))
+	f.Add([]byte("EHLO x\r\nXCLIENT ADDR=192.0.2.1 LOGIN=bob\r\nEHLO x\r\nMAIL FROM:<bob@example.com> SIZE=99999999999999999999\r\nBDAT 0 LAST\r\nSTARTTLS\r\nVRFY x\r\n"))
 	at := newPipes()
 	h := newHouse(f)
 	h.options.Limits.Errors = 1000
@@ -40,16 +43,17 @@ func FuzzSession(f *testing.F) {
 	go func() { h.ended <- h.server.Run(ctx) }()
 	f.Cleanup(func() { cancel(); <-h.ended })
 	f.Fuzz(func(t *testing.T, input []byte) {
-		converse(t, at, input)
+		converse(t, at, strings.SplitAfterSeq(string(input), "\n"))
+		converse(t, at, slices.Values([]string{string(input)}))
 		for _, fault := range h.observer.AllFaults() {
 			t.Errorf("%s: %v", fault.Doing, fault.Err)
 		}
 	})
 }
 
-// converse sends one command after another, as clients that wait for replies do, and reads
-// until the server has nothing more to say.
-func converse(t *testing.T, at *pipes, input []byte) {
+// converse sends one piece after another, a command each as clients that wait for replies do or all
+// at once, and reads until the server has nothing more to say.
+func converse(t *testing.T, at *pipes, pieces iter.Seq[string]) {
 	ours, theirs := net.Pipe()
 	at.conns <- theirs
 	said := make(chan string)
@@ -57,8 +61,8 @@ func converse(t *testing.T, at *pipes, input []byte) {
 		text, _ := io.ReadAll(ours)
 		said <- string(text)
 	}()
-	for line := range strings.SplitAfterSeq(string(input), "\n") {
-		if _, err := io.WriteString(ours, line); err != nil {
+	for piece := range pieces {
+		if _, err := io.WriteString(ours, piece); err != nil {
 			break
 		}
 	}
