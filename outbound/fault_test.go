@@ -106,6 +106,62 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// resetTimeout is the deadline of RSET, which is that of MAIL as well: no message here goes through in
+// less on a busy machine.
+const resetTimeout = 2 * time.Second
+
+// A fault in the reply to the RSET that clears up after a transaction costs the connection, and the
+// message that was to come next nothing: it has not been tried.
+func TestFaultsAtReset(t *testing.T) {
+	t.Parallel()
+	for _, f := range faults {
+		for _, pipelining := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/pipelining=%t", f.name, pipelining), func(t *testing.T) {
+				t.Parallel()
+				fault := f.action
+				if fault.Trickle > 0 {
+					fault.Trickle = resetTimeout / 4
+				}
+				script := outboundtest.Script{On: func(e outboundtest.Event) outboundtest.Action {
+					switch {
+					case e.Phase == outboundtest.DATA && e.Session == 1:
+						return outboundtest.Action{Reply: "451 4.3.0 later"}
+					case e.Phase == outboundtest.RSET:
+						return fault
+					}
+					return outboundtest.Action{}
+				}}
+				if !pipelining {
+					script = plain(script)
+				}
+				p := outboundtest.NewPeer(t, script)
+				s := &sockets{dial: new(net.Dialer).DialContext}
+				tr := smart(t, func(o *outbound.Options) {
+					o.Dial, o.Timeouts = s.Dial, minutes()
+					o.Timeouts.Mail, o.Timeouts.Quit = resetTimeout, faultTimeout
+				}, p)
+				c := dial(t, tr)
+				wantCodes(t, deliver(t, c, transfer("x\r\n", "a@to.test")), "451")
+				begun := time.Now()
+				wantCodes(t, deliver(t, c, transfer("x\r\n", "a@to.test")), "451 untried")
+				if took := time.Since(begun); took > 30*time.Second {
+					t.Errorf("took %s", took)
+				}
+				if c.Usable() {
+					t.Error("the connection is used further")
+				}
+				c.Close()
+				if n := s.open.Load(); n != 0 {
+					t.Errorf("%d connections are left", n)
+				}
+				if got := attemptAt(t, tr); got != "250" {
+					t.Errorf("over another connection: %q, want 250", got)
+				}
+			})
+		}
+	}
+}
+
 // minutes are timeouts that nothing here takes.
 func minutes() outbound.Timeouts {
 	const w = time.Minute

@@ -99,9 +99,18 @@ func TestProbe(t *testing.T) {
 	for !tr.Probing() {
 		runtime.Gosched()
 	}
+	// A probe has ended when what it found is known.
+	failures := func(n int) {
+		t.Helper()
+		site := resolve(t, tr, relay.Destination{Route: routeSmart})
+		for tr.Examine(site)[0].Failures != n {
+			runtime.Gosched()
+		}
+	}
 	step("first met", 0, false, firstHost, spare.Addr())
 	step("left for last", 59*time.Second, false, spare.Addr())
 	step("its time is up", time.Second, true, spare.Addr())
+	failures(2)
 	step("failed again", time.Minute, false, spare.Addr())
 
 	hangs, release := make(chan struct{}), make(chan struct{})
@@ -115,12 +124,13 @@ func TestProbe(t *testing.T) {
 	step("mail meanwhile", 0, false, spare.Addr())
 	close(release)
 	<-d.probed
+	failures(3)
 
 	d.set(func(ctx context.Context) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", back.Addr())
 	})
 	step("it is back, which nobody knows", 4*time.Minute, true, spare.Addr())
-	back.Wait("the end of the probe", func() bool { s := back.Sessions(); return len(s) == 1 && s[0].Closed })
+	failures(0)
 	step("it is back", 0, false, firstHost)
 
 	d.set(refuseDial)
@@ -137,7 +147,8 @@ func TestProbe(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if len(back.Messages()) > 0 || len(back.Sessions()) != 2 || !back.Sessions()[0].Quit {
-		t.Errorf("sessions %+v", back.Sessions())
+	back.Wait("the ends of both sessions", func() bool { s := back.Sessions(); return len(s) == 2 && s[0].Quit && s[1].Quit })
+	if n := len(back.Messages()); n > 0 {
+		t.Errorf("%d messages of probes", n)
 	}
 }
