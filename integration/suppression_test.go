@@ -41,6 +41,8 @@ func TestSuppression(t *testing.T) {
 	}
 	says(t, ctx, relay, "1 is suppressed; 0 were before.", "suppression", "add", "cid@two.test", "--reason", "asked for it")
 	says(t, ctx, relay, "1 would be suppressed", "suppression", "add", "dan@two.test", "--reason", "no", "--dry-run")
+	says(t, ctx, relay, "Answer to RCPT: 550 5.7.1 Recipient suppressed", "explain", "--suppressions", "--offline", "--from", "ann@one.test", "--to", "cid@two.test")
+	says(t, ctx, relay, "Answer to DATA: 250", "explain", "--offline", "--from", "ann@one.test", "--to", "cid@two.test")
 	relay.Kill()
 	start(t, ctx, relay)
 	if text := refused("bob@two.test"); !strings.Contains(text, because) || !strings.Contains(text, "No such user here") {

@@ -16,6 +16,7 @@ func newExplainCommand() *cobra.Command {
 	var q question
 	var file string
 	var asJSON, offline bool
+	var asked askFor
 	explain := &cobra.Command{
 		Use:     "explain",
 		GroupID: groupRelay,
@@ -26,8 +27,10 @@ credentials, the hosts as they resolve now, what is asked of TLS, the limits of 
 way, the keys that sign, and the answer that the client gets.
 
 The configuration decides, not the state of a running relay: rates begin at zero, and
-queues are empty. Milters, policy services and hooks are named and not asked. Whom a user may send as is what the users file says; other stores
-of users are not asked. The hosts, the MTA-STS policy of a domain and, where the route
+queues are empty. Milters, policy services and hooks are named and not asked. Whom a
+user may send as is what the users file says; other stores of users are asked where
+--password-file has the user's password, and a relay that runs is asked who is
+suppressed with --suppressions. The hosts, the MTA-STS policy of a domain and, where the route
 wants DANE, the TLSA records are asked for now, and again by the relay at the attempt.`,
 		Example: `  postrider explain --config /etc/postrider.yaml --client 10.1.2.3 --from app@example.com --to ann@example.net
   postrider explain --config /etc/postrider.yaml --listener submission --user shop --from a@b.example --to c@d.example --message mail.eml
@@ -46,6 +49,9 @@ wants DANE, the TLSA records are asked for now, and again by the relay at the at
 			}
 			config, err := flags.load()
 			if err != nil {
+				return err
+			}
+			if err := asked.fill(cmd.Context(), config, &q); err != nil {
 				return err
 			}
 			e, err := explainMessage(cmd.Context(), config, q)
@@ -75,6 +81,8 @@ wants DANE, the TLSA records are asked for now, and again by the relay at the at
 	f.StringVar(&q.from, "from", "", "the envelope's sender `address`; default: the null reverse-path")
 	f.StringArrayVar(&q.to, "to", nil, "a recipient's `address` (may be repeated)")
 	f.StringVar(&file, "message", "", "`file` with the message; default: a short one")
+	f.StringVar(&asked.passwordFile, "password-file", "", "`file` with the user's password: have the user authenticate, at LDAP and HTTP too")
+	f.BoolVar(&asked.suppressions, "suppressions", false, "ask the running relay who is suppressed")
 	f.BoolVar(&offline, "offline", false, "do not look up hosts")
 	f.BoolVar(&asJSON, "json", false, "print JSON instead of text")
 	return explain
@@ -104,7 +112,9 @@ type explanation struct {
 	// keys says that there are any.
 	keys bool
 	// Discarded are recipients whose mail is thrown away.
-	Discarded  []string       `json:"discarded,omitempty"`
+	Discarded []string `json:"discarded,omitempty"`
+	// Suppressed are recipients whom rules have added at data though they are suppressed.
+	Suppressed []string       `json:"suppressed,omitempty"`
 	Deliveries []deliveryView `json:"deliveries,omitempty"`
 	// Limits are those of the way in.
 	Limits string `json:"limits"`
@@ -155,6 +165,7 @@ func (e *explanation) print(w io.Writer) {
 	printList(w, "Refused", e.Refused)
 	printList(w, "Changes", e.Changes)
 	printList(w, "Thrown away", e.Discarded)
+	printList(w, "Added by rules at data though suppressed, to be tried all the same", e.Suppressed)
 	for _, d := range e.Deliveries {
 		d.print(w)
 	}

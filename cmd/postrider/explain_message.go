@@ -28,6 +28,10 @@ type question struct {
 	client, helo, user, listener, tls, from string
 	to                                      []string
 	message                                 string
+	// password is the user's, where the stores of users are to be asked; "" for no.
+	password string
+	// suppressions are those of a relay that runs; nil where it was not asked.
+	suppressions relay.Suppressions
 }
 
 // allVerdicts is how many verdicts an explanation has room for.
@@ -48,6 +52,7 @@ func explainMessage(ctx context.Context, config *configs.Config, q question) (*e
 	}
 	r := config.Receiver
 	r.Spool, r.Policy, r.Observer, r.Signers, r.Trace = explainSpool{seen: seen}, rules, seen, signers, allVerdicts
+	r.Suppressions = q.suppressions
 	r.IDs, r.Now = relay.NewIDs(time.Now, crand.Reader), time.Now
 	receiver, err := relay.NewReceiver(r)
 	if err != nil {
@@ -57,7 +62,7 @@ func explainMessage(ctx context.Context, config *configs.Config, q question) (*e
 	if err != nil {
 		return nil, err
 	}
-	door, err := q.door(config, origin)
+	door, err := q.door(ctx, config, origin)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +72,7 @@ func explainMessage(ctx context.Context, config *configs.Config, q question) (*e
 		return nil, err
 	}
 	e.outcome(seen)
+	e.suppressedAnyway(&q, seen.message)
 	return e, nil
 }
 
@@ -93,13 +99,15 @@ func (q *question) origin(config *configs.Config) (*relay.Origin, error) {
 // door is what a listener makes of a client, besides the rules.
 type door struct {
 	handling relay.Handling
+	// auth refuses the user; nil for no.
+	auth *relay.Reply
 	// mail decides whether the user may send as an address.
 	mail func(relay.Address) *relay.Reply
 }
 
-// door is that of the question's listener. What the users file says of the user holds; users of
-// other stores may send as anybody here.
-func (q *question) door(config *configs.Config, o *relay.Origin) (*door, error) {
+// door is that of the question's listener. What the users file says of the user holds, and with a
+// password what other stores say; without one, their users may send as anybody here.
+func (q *question) door(ctx context.Context, config *configs.Config, o *relay.Origin) (*door, error) {
 	i := slices.IndexFunc(config.Inbound.Listeners, func(l inbound.Listener) bool { return l.Name == o.Listener })
 	l := config.Inbound.Listeners[i]
 	d := &door{handling: relay.Handling{
@@ -112,14 +120,21 @@ func (q *question) door(config *configs.Config, o *relay.Origin) (*door, error) 
 		}
 		return nil
 	}
-	if o.User == "" || config.Inbound.Users.File == "" {
+	if o.User == "" || config.Inbound.Users.IsZero() || config.Inbound.Users.File == "" && q.password == "" {
 		return d, nil
 	}
 	users, err := auth.New(config.Inbound.Users)
 	if err != nil {
 		return nil, errors.Join(err, users.Close())
 	}
-	id := users.Identify(o.User)
+	id, refused := q.identify(ctx, users, o)
+	if refused != nil {
+		d.auth = refused
+		return d, users.Close()
+	}
+	if id != nil {
+		o.User = id.User
+	}
 	d.mail = func(sender relay.Address) *relay.Reply { return users.Mail(id, sender) }
 	d.handling.Screen = func(m *relay.Message) *relay.Reply { return users.Header(id, m.Fields("From")) }
 	return d, users.Close()
@@ -141,6 +156,10 @@ func (e *explanation) converse(ctx context.Context, receiver *relay.Receiver, o 
 	e.Sender = sender.String()
 	if !say("connect", receiver.Connect(ctx, o)) {
 		e.trace(rules.Connect(ctx, o).Trace)
+		return nil
+	}
+	if d.auth != nil {
+		say("auth", d.auth)
 		return nil
 	}
 	t := receiver.BeginWith(o, d.handling)
