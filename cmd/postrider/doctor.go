@@ -64,7 +64,7 @@ func newDoctorCommand() *cobra.Command {
 		Use:     "doctor",
 		GroupID: groupRelay,
 		Short:   "Find out what is wrong with the relay, its host and its surroundings",
-		Long: `Examine the relay, running or not, and what it needs: its name in DNS, both ways; DNS
+		Long: `Examine the relay, running or not, and what it needs: its ports; its name in DNS, both ways; DNS
 servers; mail servers at port 25, where mail goes by MX; a session with each host of each
 route, with TLS and a login, and no mail; certificates; the records of the domains that are
 signed for; the disk, its space and how long a sync takes; the clock; and that strangers may
@@ -98,8 +98,9 @@ Each finding is ok, warn or fail, with what to do. The exit code is 1 if one is 
 
 func (d *doctor) examine(ctx context.Context) {
 	d.examineDaemon(ctx)
+	d.examinePorts(ctx)
 	d.examineName(ctx)
-	d.examineClock()
+	d.examineClock(buildTime())
 	d.examineDisk()
 	d.examineDNS(ctx)
 	d.examineCertificates()

@@ -63,16 +63,26 @@ func (d *doctor) examineName(ctx context.Context) {
 	}
 }
 
-// examineClock finds a clock that is before the program was made; it asks nobody.
-func (d *doctor) examineClock() {
-	now := d.now()
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if built, err := time.Parse(time.RFC3339, s.Value); s.Key == "vcs.time" && err == nil && now.Before(built) {
-				d.fail("clock", "set the clock, and keep it so with NTP", "it is %s here, and this program is of %s", now.Format(time.RFC3339), s.Value)
-				return
-			}
+// buildTime is when the program was made; zero where that is not known.
+func buildTime() (built time.Time) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return built
+	}
+	for _, s := range info.Settings {
+		if at, err := time.Parse(time.RFC3339, s.Value); s.Key == "vcs.time" && err == nil {
+			built = at
 		}
+	}
+	return built
+}
+
+// examineClock finds a clock that is before the program was made; it asks nobody.
+func (d *doctor) examineClock(built time.Time) {
+	now := d.now()
+	if now.Before(built) {
+		d.fail("clock", "set the clock, and keep it so with NTP", "it is %s here, and this program is of %s", now.Format(time.RFC3339), built.Format(time.RFC3339))
+		return
 	}
 	d.ok("clock", "%s", now.UTC().Format(time.RFC3339))
 }
@@ -105,6 +115,11 @@ func (d *doctor) examineDisk() {
 		d.ok(check, "%s", text)
 	}
 	median, worst, err := timeSyncs(dir)
+	d.judgeSyncs(median, worst, err)
+}
+
+// judgeSyncs says what the times of syncs mean.
+func (d *doctor) judgeSyncs(median, worst time.Duration, err error) {
 	switch {
 	case err != nil:
 		d.warn("sync", "run the doctor as the relay's user", "cannot be timed: %v", err)

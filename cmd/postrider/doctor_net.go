@@ -170,11 +170,23 @@ func (d *doctor) examineOpenness(ctx context.Context) {
 		if !d.running || strings.HasPrefix(l.Address, "unix:") || l.TLS.Mode == inbound.TLSImplicit || len(l.ProxyProtocol) > 0 {
 			continue
 		}
-		for _, own := range strangers(allowed) {
-			d.tryRelay(ctx, l, own)
-			break
+		if own := strangers(allowed); len(own) > 0 {
+			d.tryRelay(ctx, l, own[0])
+		} else {
+			d.ok(check, "%s: no address of this host is a stranger's to try it from; allow says who may relay: %s", l.Name, networks(allowed))
 		}
 	}
+}
+
+func networks(all []netip.Prefix) string {
+	if len(all) == 0 {
+		return "nobody without AUTH"
+	}
+	texts := make([]string, len(all))
+	for i, n := range all {
+		texts[i] = n.String()
+	}
+	return strings.Join(texts, ", ")
 }
 
 // strangers are addresses of this host that are not in the networks.
