@@ -79,14 +79,19 @@ func printBins(out io.Writer, bins []admin.Bin) {
 	paint := newPainter(out)
 	fmt.Fprintf(out, "%-40s %6s %6s %11s %6s  %s\n", "DESTINATION", "LOADED", "ACTIVE", "CONNECTIONS", "WINDOW", "STATE")
 	for _, b := range bins {
-		state := paint.paint(green, "open")
-		if b.Paused != nil {
-			state = paint.paint(yellow, "paused") + " by " + plain(b.Paused.Author) + ": " + plain(b.Paused.Reason)
-		} else if b.Closed {
-			state = paint.paint(red, "closed") + ", next probe in " + until(b.Until) + ": " + plain(b.Reason)
-		}
-		fmt.Fprintf(out, "%-40s %6d %6d %11d %6d  %s\n", plain(b.Destination), b.Loaded, b.Away, b.Connections, b.Window, state)
+		fmt.Fprintf(out, "%-40s %6d %6d %11d %6d  %s\n", plain(b.Destination), b.Loaded, b.Away, b.Connections, b.Window, binState(&b, paint))
 	}
+}
+
+// binState says whether mail goes there, and if not why.
+func binState(b *admin.Bin, paint painter) string {
+	switch {
+	case b.Paused != nil:
+		return paint.paint(yellow, "paused") + " by " + plain(b.Paused.Author) + ": " + plain(b.Paused.Reason)
+	case b.Closed:
+		return paint.paint(red, "closed") + ", next probe in " + until(b.Until) + ": " + plain(b.Reason)
+	}
+	return paint.paint(green, "open")
 }
 
 // until is how long it is until then, in its two largest units.

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,8 +26,8 @@ func newTopCommand() *cobra.Command {
 		GroupID: groupRelay,
 		Short:   "Watch rates, the queue and destinations in a terminal",
 		Long: `Watch a running relay in a terminal: how much is accepted, refused and delivered a
-second, what waits and since when, and how the busiest destinations stand. Ctrl-C
-ends it. Where the output is not a terminal, or with --once, it is printed once, with
+second, what replies complain about, what connections do, and how much waits at which
+destination, since when and why: those with most mail first. Ctrl-C ends it. Where the output is not a terminal, or with --once, it is printed once, with
 the rates of one interval.`,
 		Example: `  postrider top
   postrider top --interval 10s --once`,
@@ -108,6 +110,7 @@ type topLook struct {
 	at      time.Time
 	metrics admin.Series
 	bins    []admin.Bin
+	sites   []admin.Site
 }
 
 func lookTop(ctx context.Context, client *admin.Client) (topLook, error) {
@@ -115,6 +118,11 @@ func lookTop(ctx context.Context, client *admin.Client) (topLook, error) {
 	var err error
 	if l.metrics, err = client.Metrics(ctx); err == nil {
 		l.bins, err = client.Destinations(ctx)
+	}
+	if err == nil {
+		var c admin.Connections
+		c, err = client.Connections(ctx)
+		l.sites = c.Sites
 	}
 	return l, err
 }
@@ -134,12 +142,68 @@ func topLines(before, now topLook, paint painter) []string {
 			rate("postrider_recipients_total", `status="deferred"`), rate("postrider_recipients_total", `status="bounced"`)),
 		fmt.Sprintf("queue %.0f waiting for %.0f destinations, %.0f held, the oldest for %s", value("postrider_queue_deliveries"),
 			value("postrider_queue_destinations"), value("postrider_queue_held_deliveries"), age(time.Now().Add(-oldest))),
-		fmt.Sprintf("work  %.0f connections, %.0f of them idle, %.0f deliveries under way; %.0f destinations closed; %.0f faults since the start",
-			value("postrider_outbound_connections"), value("postrider_outbound_connections_idle"), value("postrider_deliveries_underway"),
-			value("postrider_destinations_closed"), value("postrider_faults_total")),
+		fmt.Sprintf("work  %s; %.0f deliveries under way; %.0f destinations closed; %.0f faults since the start", phases(now.sites),
+			value("postrider_deliveries_underway"), value("postrider_destinations_closed"), value("postrider_faults_total")),
+		"said  " + complaints(before, now, seconds),
 		"",
 	}
-	var table strings.Builder
-	printBins(&table, now.bins)
-	return append(lines, strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n")...)
+	return append(lines, depths(now, paint)...)
+}
+
+// phases count what connections do.
+func phases(sites []admin.Site) string {
+	var all admin.Site
+	for i := range sites {
+		all.Opening += sites[i].Opening
+		all.Carrying += sites[i].Carrying
+		all.Idle += sites[i].Idle
+	}
+	return fmt.Sprintf("%d connections: %d opening, %d carrying, %d idle", all.Opening+all.Carrying+all.Idle, all.Opening, all.Carrying, all.Idle)
+}
+
+// complaints are what replies that were not positive were about, the most frequent first.
+func complaints(before, now topLook, seconds float64) string {
+	const name = "postrider_recipients_total"
+	was := before.metrics.By(name, "class")
+	rates := now.metrics.By(name, "class")
+	var classes []string
+	for class, n := range rates {
+		rates[class] = max(n-was[class], 0) / seconds
+		if class != "" && class != "none" && rates[class] > 0 {
+			classes = append(classes, class)
+		}
+	}
+	if len(classes) == 0 {
+		return "no errors"
+	}
+	slices.SortFunc(classes, func(a, b string) int { return cmp.Or(cmp.Compare(rates[b], rates[a]), cmp.Compare(a, b)) })
+	for i, class := range classes {
+		classes[i] = fmt.Sprintf("%s %.1f/s", class, rates[class])
+	}
+	return "errors about " + strings.Join(classes, ", ")
+}
+
+// depths are the destinations, those with most mail first, as of the last census, and then the busiest.
+func depths(now topLook, paint painter) []string {
+	waiting := now.metrics.By("postrider_destination_queue_deliveries", "destination")
+	oldest := now.metrics.By("postrider_destination_queue_oldest_seconds", "destination")
+	bins := slices.Clone(now.bins)
+	for name := range waiting {
+		if !slices.ContainsFunc(bins, func(b admin.Bin) bool { return b.Destination == name }) {
+			bins = append(bins, admin.Bin{Destination: name})
+		}
+	}
+	slices.SortFunc(bins, func(a, b admin.Bin) int {
+		return cmp.Or(cmp.Compare(waiting[b.Destination], waiting[a.Destination]), cmp.Compare(b.Connections+b.Away, a.Connections+a.Away), cmp.Compare(a.Destination, b.Destination))
+	})
+	lines := []string{fmt.Sprintf("%-40s %8s %7s %6s %11s %6s  %s", "DESTINATION", "WAITING", "OLDEST", "ACTIVE", "CONNECTIONS", "WINDOW", "STATE")}
+	for i := range bins {
+		b := &bins[i]
+		since := ""
+		if seconds := oldest[b.Destination]; seconds > 0 {
+			since = age(time.Now().Add(-time.Duration(seconds) * time.Second))
+		}
+		lines = append(lines, fmt.Sprintf("%-40s %8.0f %7s %6d %11d %6d  %s", plain(b.Destination), waiting[b.Destination], since, b.Away, b.Connections, b.Window, binState(b, paint)))
+	}
+	return lines
 }

@@ -181,6 +181,10 @@ func TestPauses(t *testing.T) {
 	if _, err := s.client.ChangeDestination(ctx, "retry", "internet/one.test", anna); err != nil {
 		t.Errorf("retry: %v", err)
 	}
+	journal, err := s.client.Journal(ctx)
+	if n := len(journal); err != nil || n == 0 || journal[n-1].Action != "retry" || journal[n-1].Destination != "internet/one.test" || journal[n-1].Author != by("anna") {
+		t.Errorf("journal %+v, %v", journal, err)
+	}
 }
 
 // A request that is not quite right does nothing: a misspelt condition must not mean all mail.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -63,4 +64,11 @@ func siteOf(s *relay.SiteStatus) Site {
 		v.Reason = s.Reason.String()
 	}
 	return v
+}
+
+// Connections shows what goes on with next hops now.
+func (c *Client) Connections(ctx context.Context) (Connections, error) {
+	var v Connections
+	err := c.decode(ctx, "/v1/connections", &v)
+	return v, err
 }

@@ -120,12 +120,12 @@ func (s *Server) resume(r *http.Request, name string, c Change) (bool, error) {
 var errPattern = errors.New("a destination is wanted, not a pattern")
 
 // retry has the way to a destination tried at once.
-func (s *Server) retry(_ *http.Request, name string, _ Change) (bool, error) {
+func (s *Server) retry(r *http.Request, name string, c Change) (bool, error) {
 	if strings.Contains(name, "*") {
 		return false, errPattern
 	}
 	to := relay.ParseDestination(name)
 	status, _ := s.o.Scheduler.StatusOf(to)
 	s.o.Operator.RetryDestination(to)
-	return status.Closed, nil
+	return status.Closed, s.record(r, "retry", name, c)
 }

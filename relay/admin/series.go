@@ -31,6 +31,26 @@ next:
 	return sum
 }
 
+// By adds up the series of a metric by the value of a label.
+func (s Series) By(name, label string) map[string]float64 {
+	by := make(map[string]float64)
+	for series, v := range s {
+		rest, found := strings.CutPrefix(series, name+"{")
+		if !found {
+			continue
+		}
+		if _, rest, found = strings.Cut(","+rest, ","+label+`="`); !found {
+			continue
+		}
+		if text, err := strconv.QuotedPrefix(`"` + rest); err == nil {
+			if value, err := strconv.Unquote(text); err == nil {
+				by[value] += v
+			}
+		}
+	}
+	return by
+}
+
 // Metrics reads the metrics of the daemon.
 func (c *Client) Metrics(ctx context.Context) (Series, error) {
 	body, err := c.get(ctx, "/metrics")
