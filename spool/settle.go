@@ -199,16 +199,25 @@ func (e *ending) isLast() (bool, error) {
 	if e.sole() {
 		return true, nil
 	}
-	locations, err := e.s.locations(e.id)
+	return e.s.hasOnly(e.id, e.was)
+}
+
+// hasOnly says whether the message has no delivery but these. It looks from the end: a message with many
+// deliveries loses them from the start as a rule, and what has gone is in the way there.
+func (s *Spool) hasOnly(id relay.ID, these []place) (only bool, err error) {
+	prefix := idPrefix(spaceDelivery, id)
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
 	if err != nil {
-		return false, err
+		return false, corrupt(err)
 	}
-	for _, l := range locations {
-		if !slices.ContainsFunc(e.was, func(p place) bool { return p.id == l.id }) {
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.Last(); ok; ok = it.Prev() {
+		at, err := parseLocation(it.Key())
+		if err == nil && !slices.ContainsFunc(these, func(p place) bool { return p.id == at }) {
 			return false, nil
 		}
 	}
-	return true, nil
+	return true, corrupt(it.Error())
 }
 
 // removeMessage removes the message and its body. A record that cannot be read names no
