@@ -317,6 +317,10 @@ func TestDashboardViews(t *testing.T) {
 		"suppressions": "#/suppressions", "nothing": "#/queue?sender=nobody", "unknown": "#/message/01M80EDASMM9JMZ1R4SPP02Z2C",
 		"message": "#/message/" + id[:26], "connections": "#/connections", "live": "#/events", "journal": "#/journal", "config": "#/config",
 	}
+	still := 100 * time.Millisecond
+	if os.Getenv("POSTRIDER_PICTURES") != "" {
+		still = 400 * time.Millisecond // so that the pictures are of what is there in the end
+	}
 	for _, look := range []look{{"light", "light", 1280, 900, false}, {"dark", "dark", 1280, 900, false}, {"phone", "light", 390, 844, true}} {
 		browseTo(t, tab, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: look.scheme}}),
 			emulation.SetDeviceMetricsOverride(look.width, look.height, 1, look.phone))
@@ -324,7 +328,7 @@ func TestDashboardViews(t *testing.T) {
 			if look.scheme == "dark" && os.Getenv("POSTRIDER_PICTURES") == "" {
 				break // it has the same sizes and names
 			}
-			browseTo(t, tab, hash(view), chromedp.Poll("document.querySelector('main h1') && !document.body.innerText.includes('Looking…')", nil), chromedp.Sleep(400*time.Millisecond))
+			browseTo(t, tab, hash(view), chromedp.Poll("document.querySelector('main h1') && !document.body.innerText.includes('Looking…')", nil), chromedp.Sleep(still))
 			look.examine(t, tab, name)
 		}
 	}
@@ -334,6 +338,7 @@ func TestDashboardViews(t *testing.T) {
 func TestDashboardSuppressions(t *testing.T) {
 	t.Parallel()
 	needs(t, "chromium")
+	binary(t) // building it takes its time
 	ctx := within(t, 2*time.Minute)
 	relay := startBusy(t, ctx)
 	tab := browse(t, ctx)

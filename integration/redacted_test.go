@@ -41,6 +41,7 @@ var (
 // however it ends.
 func TestTranscriptsOfLogins(t *testing.T) {
 	t.Parallel()
+	binary(t) // building it takes its time
 	ctx := within(t, time.Minute)
 	const in, out = "open-sesame-in", "swordfish-upstream"
 	config, _ := outboundtest.NewCertificate(t, "localhost", "127.0.0.1")
