@@ -138,7 +138,7 @@ func TestPostfixTLSAuth(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx := within(t, time.Minute)
+			ctx := within(t, 2*time.Minute)
 			last := outboundtest.NewPeer(t, outboundtest.Script{})
 			implicit := tt.implicit
 			if implicit == "" {
@@ -197,7 +197,7 @@ func wantLetters(t *testing.T, last *outboundtest.Peer, sent []letter) {
 // the sender's own names for the message and the recipient, and we do not (rows D01, D02).
 func TestPostfixNotices(t *testing.T) {
 	t.Parallel()
-	ctx := within(t, time.Minute)
+	ctx := within(t, 2*time.Minute)
 	last := outboundtest.NewPeer(t, outboundtest.Script{
 		Extensions: []string{"PIPELINING", "8BITMIME", "SMTPUTF8"},
 		On:         outboundtest.Answer(map[string]string{"RCPT TO:<bad@example.net>": "550 5.1.1 no such user"}),
@@ -250,7 +250,7 @@ func TestEximTLSAuth(t *testing.T) {
 			if os.Getuid() != 0 {
 				missing(t, "port 465 is root's")
 			}
-			ctx := within(t, time.Minute)
+			ctx := within(t, 2*time.Minute)
 			dir := folder(t)
 			s := secured(t, dir, "", tt.listen)
 			s.Password = "secret" // one that Exim's expansion takes as it stands

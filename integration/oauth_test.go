@@ -167,7 +167,7 @@ func TestOAuthKilled(t *testing.T) {
 	for _, step := range []string{"request", "rotated", "answered", "login", "MAIL", "dot"} {
 		t.Run(step, func(t *testing.T) {
 			t.Parallel()
-			ctx := within(t, time.Minute)
+			ctx := within(t, 2*time.Minute)
 			a := newAuthority(t)
 			a.forgives = true
 			peer := outboundtest.NewPeer(t, outboundtest.Script{
@@ -221,7 +221,7 @@ func TestOAuthKilled(t *testing.T) {
 // waited for and stored: with a provider that forgives nothing the account would be lost without it.
 func TestOAuthStopped(t *testing.T) {
 	t.Parallel()
-	ctx := within(t, time.Minute)
+	ctx := within(t, 2*time.Minute)
 	a := newAuthority(t)
 	peer := outboundtest.NewPeer(t, outboundtest.Script{Mechanisms: []string{"XOAUTH2"}, Token: a.takes})
 	config, file := a.configure(t, peer)
@@ -272,7 +272,7 @@ func TestOAuthStoppedHanging(t *testing.T) {
 	if !long() {
 		t.Skip("waits for the five seconds that an endpoint has: POSTRIDER_LONG=1")
 	}
-	ctx := within(t, time.Minute)
+	ctx := within(t, 2*time.Minute)
 	a := newAuthority(t)
 	asked, end := make(chan struct{}), make(chan struct{})
 	t.Cleanup(func() { close(end) })

@@ -11,7 +11,7 @@ import (
 // nextHops are real servers as next hops, with and without CHUNKING.
 var nextHops = map[string]func(t *testing.T, chunking bool) string{
 	"Postfix": func(t *testing.T, chunking bool) string {
-		ctx := within(t, time.Minute)
+		ctx := within(t, 2*time.Minute)
 		extra := "smtpd_client_connection_rate_limit = 0\n"
 		if !chunking {
 			extra += "smtpd_discard_ehlo_keywords = chunking\n"
@@ -24,7 +24,7 @@ var nextHops = map[string]func(t *testing.T, chunking bool) string{
 		if !chunking {
 			extra = "chunking_advertise_hosts =\n"
 		}
-		e, err := integration.StartExim(within(t, time.Minute), folder(t), extra)
+		e, err := integration.StartExim(within(t, 2*time.Minute), folder(t), extra)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +48,7 @@ func TestRoundTrips(t *testing.T) {
 			for _, recipients := range []int{1, 20}[:scaled(1, 2)] {
 				t.Run(fmt.Sprintf("%s/chunking=%v/%d", name, chunking, recipients), func(t *testing.T) {
 					t.Parallel()
-					ctx := within(t, time.Minute)
+					ctx := within(t, 2*time.Minute)
 					far, err := integration.NewDelay(server(t, chunking), 50*time.Millisecond)
 					if err != nil {
 						t.Fatal(err)
