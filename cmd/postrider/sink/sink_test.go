@@ -302,11 +302,15 @@ func FuzzSession(f *testing.F) {
 		go bufio.NewReader(client).WriteTo(discard{})
 		newSession(s, server).serve(context.Background())
 		server.Close()
-		if s.counters.messages.Load() > int64(strings.Count(input, "\r\n.\r\n")) {
+		// Where there is no content, the line end before the dot is that of DATA, and may be bare.
+		ends := strings.Count(input, "\r\n.\r\n") + len(emptyContent.FindAllString(input, -1))
+		if s.counters.messages.Load() > int64(ends) {
 			t.Errorf("%d messages counted in %q", s.counters.messages.Load(), input)
 		}
 	})
 }
+
+var emptyContent = regexp.MustCompile(`(?i)data[^\n]*\n\.\r\n`)
 
 type discard struct{}
 
