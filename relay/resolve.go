@@ -178,6 +178,9 @@ func (s *Scheduler) drop(d Delivery, err error) {
 // reroute moves recipients whose route has changed since the delivery was queued, and those
 // whose route keeps mail or throws it away.
 func (s *Scheduler) reroute(d Delivery, m *Message) bool {
+	if s.stays(&d, m) {
+		return false
+	}
 	to, reply := s.routesOf(d, m)
 	if reply != nil {
 		s.settle(d, m, failAll(d, Reply{Code: 451, Enhanced: EnhancedCode{4, 3, 5}, Text: "No route: " + reply.Text}), 0)
@@ -192,22 +195,38 @@ func (s *Scheduler) reroute(d Delivery, m *Message) bool {
 	return false
 }
 
-// routesOf says where each recipient's mail goes now. An operator's word stands before the rules'.
+// stays says that all recipients' mail goes where it did, as it does as a rule.
+func (s *Scheduler) stays(d *Delivery, m *Message) bool {
+	for _, k := range d.Recipients {
+		if routing, reply := s.routeOf(d, m, k); reply != nil || routing != (Routing{To: d.To}) {
+			return false
+		}
+	}
+	return true
+}
+
+// routesOf says where each recipient's mail goes now.
 func (s *Scheduler) routesOf(d Delivery, m *Message) ([]Routing, *Reply) {
 	to := make([]Routing, len(d.Recipients))
 	for i, k := range d.Recipients {
-		rcpt := m.Envelope.Recipients[k]
-		rcpt.Route = cmp.Or(d.Route, rcpt.Route)
-		routing, reply := s.live().Policy.Route(m, rcpt)
+		routing, reply := s.routeOf(&d, m, k)
 		if reply != nil {
 			return nil, reply
-		}
-		if d.Released {
-			routing = Routing{To: routing.To}
 		}
 		to[i] = routing
 	}
 	return to, nil
+}
+
+// routeOf says where the mail of the recipient goes now. An operator's word stands before the rules'.
+func (s *Scheduler) routeOf(d *Delivery, m *Message, recipient int) (Routing, *Reply) {
+	rcpt := m.Envelope.Recipients[recipient]
+	rcpt.Route = cmp.Or(d.Route, rcpt.Route)
+	routing, reply := s.live().Policy.Route(m, rcpt)
+	if d.Released {
+		routing = Routing{To: routing.To}
+	}
+	return routing, reply
 }
 
 // move settles a delivery by putting each recipient into the bin of its new destination.

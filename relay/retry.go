@@ -34,12 +34,12 @@ func DefaultRetry() Retry {
 // the class. It is exponential with full jitter: chance in [0,1) picks from the whole interval
 // up to the bound, so that mail deferred together does not come back together. A tenth of First
 // is the least where the class has no schedule of its own.
-func (r Retry) wait(class Class, attempts int, chance float64) time.Duration {
+func (r *Retry) wait(class Class, attempts int, chance float64) time.Duration {
 	return r.Backoff(class).wait(attempts, chance)
 }
 
 // Backoff is the schedule of replies of the class.
-func (r Retry) Backoff(class Class) Backoff {
+func (r *Retry) Backoff(class Class) Backoff {
 	if b := r.Classes[class]; b != (Backoff{}) {
 		return b
 	}
@@ -47,17 +47,17 @@ func (r Retry) Backoff(class Class) Backoff {
 }
 
 // expired says whether a delivery of mail of that arrival is to be given up.
-func (r Retry) expired(d *Delivery, received, now time.Time) bool {
+func (r *Retry) expired(d *Delivery, received, now time.Time) bool {
 	return d.age(received, now) >= r.MaxAge
 }
 
 // end is when a delivery of mail of that arrival is given up.
-func (r Retry) end(d *Delivery, received time.Time) time.Time {
+func (r *Retry) end(d *Delivery, received time.Time) time.Time {
 	return received.Add(r.MaxAge + d.Suspended)
 }
 
 // late says whether the sender of mail of that arrival should have been told of the delay.
-func (r Retry) late(received, now time.Time) bool {
+func (r *Retry) late(received, now time.Time) bool {
 	return r.WarnAfter > 0 && now.Sub(received) >= r.WarnAfter
 }
 

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -58,6 +59,9 @@ func (s *Scheduler) outcomes(d Delivery, m *Message, a Attempt, now time.Time) [
 
 // deferred is what remains of the delivery after the attempt.
 func (s *Scheduler) deferred(d Delivery, m *Message, outcomes []Outcome, now time.Time) (Delivery, bool) {
+	if !slices.ContainsFunc(outcomes, func(o Outcome) bool { return o.Status == Deferred }) {
+		return Delivery{}, false // as a rule
+	}
 	next := d
 	next.Recipients, next.Claimed, next.message = nil, false, nil
 	next.Attempts++
@@ -77,7 +81,7 @@ func (s *Scheduler) deferred(d Delivery, m *Message, outcomes []Outcome, now tim
 	if end := s.live().Retry.end(&d, m.Received); next.Due.After(end) {
 		next.Due = end
 	}
-	return next, len(next.Recipients) > 0
+	return next, true
 }
 
 // expire gives up a delivery that is too old, with the last reply as the reason.
