@@ -81,6 +81,7 @@ func TestMechanismsOfDovecot(t *testing.T) {
 	route("wrong", fmt.Sprintf("scram-sha-256, user: %q, password: not the one", s.User))
 	config.WriteString("  - {name: last, hosts: [\"127.0.0.1:9\"]}\n")
 	relay := newRelay(t, config.String())
+	ctx = within(t, time.Minute) // the first relay of a run has been built
 	relay.Prepare = func(cmd *exec.Cmd) { cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+s.Cert) }
 	start(t, ctx, relay)
 	var sent []letter
