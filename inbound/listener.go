@@ -22,7 +22,8 @@ type Listener struct {
 	// AuthInsecure says where AUTH is to be had without TLS.
 	AuthInsecure AuthInsecure
 	Profile      Profile
-	// Strict refuses messages with bare line ends instead of mending them, and those with long lines.
+	// Strict refuses messages with bare line ends or without the empty line after the header instead
+	// of mending them, and those with long lines.
 	Strict bool
 	// Submission completes the messages of mail programs: see relay.Handling.
 	Submission bool

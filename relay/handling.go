@@ -5,8 +5,8 @@ import "cmp"
 // Handling is how the messages of a session are taken in, as its listener has it. The zero
 // Handling is a relay's, with the Receiver's limits: what a message says is left alone.
 type Handling struct {
-	// Strict refuses a bare CR or LF in a message, where otherwise it is made CRLF, and lines over
-	// 998 bytes.
+	// Strict refuses what is mended otherwise, a bare CR or LF in a message and a header section
+	// without the empty line after it, and lines over 998 bytes.
 	Strict bool
 	// Submission completes messages of mail programs (RFC 6409 section 8): Date, Message-ID
 	// and From are added where they are missing, addresses without a domain are given

@@ -13,7 +13,9 @@ import (
 // and the empty line is put in where the section ends without one.
 type header struct {
 	limit int
-	buf   []byte
+	// strict makes what would be mended an error.
+	strict bool
+	buf    []byte
 	// line is the start of the line in buf that has not been judged yet.
 	line int
 	// hops counts Received fields.
@@ -21,7 +23,10 @@ type header struct {
 	done bool
 }
 
-var errHeaderTooLarge = errors.New("header section over the limit")
+var (
+	errHeaderTooLarge = errors.New("header section over the limit")
+	errNoField        = errors.New("a line in the header section that is no field")
+)
 
 // take consumes the bytes of p that belong to the header section and returns the rest, which
 // belongs to the body. Lines in p end in CRLF.
@@ -37,7 +42,9 @@ func (h *header) take(p []byte) (body []byte, err error) {
 			return nil, errHeaderTooLarge
 		}
 		if h.buf[len(h.buf)-1] == '\n' {
-			p = h.judge(p)
+			if p, err = h.judge(p); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return p, nil
@@ -45,11 +52,13 @@ func (h *header) take(p []byte) (body []byte, err error) {
 
 // judge decides what the line just completed is. A line that cannot stand in a header
 // goes in front of the rest, as the first of the body.
-func (h *header) judge(rest []byte) []byte {
+func (h *header) judge(rest []byte) ([]byte, error) {
 	line := h.buf[h.line:]
 	switch {
 	case len(line) == 2: // CRLF alone
 		h.done = true
+	case h.line == 0 && h.strict && isMboxFrom(line):
+		return nil, errNoField
 	case h.line == 0 && isMboxFrom(line):
 		h.buf = h.buf[:0]
 	case isContinuation(line) && h.line > 0, isField(line):
@@ -57,12 +66,14 @@ func (h *header) judge(rest []byte) []byte {
 			h.hops++
 		}
 		h.line = len(h.buf)
+	case h.strict:
+		return nil, errNoField
 	default:
 		rest = append(bytes.Clone(line), rest...)
 		h.buf = append(h.buf[:h.line], "\r\n"...)
 		h.done = true
 	}
-	return rest
+	return rest, nil
 }
 
 // end closes a section that the content ended in.

@@ -117,10 +117,12 @@ func FuzzSubmission(f *testing.F) {
 
 func strictly(r io.Reader) error {
 	c := &content{body: io.Discard, limit: 1 << 20, header: headerOf(1 << 10), lines: lineEnds{strict: true}}
+	c.header.strict = true
 	return c.copyFrom(r)
 }
 
-// A strict listener refuses bare line ends, wherever the reads are cut (I07).
+// A strict listener refuses bare line ends and headers that are not closed, wherever the reads are cut
+// (I07, I08).
 func TestStrict(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]error{
@@ -131,6 +133,11 @@ func TestStrict(t *testing.T) {
 		"A: 1\r\n\r\none\r\r\n":      errBareLineEnd,
 		"A: 1\r\n\r\none\r":          errBareLineEnd,
 		"A: 1\r\n\r\none":            nil,
+		"A: 1\r\nB:\r\n":             nil,
+		"A: 1\r\none\r\n":            errNoField,
+		"one\r\n\r\ntwo\r\n":         errNoField,
+		" folded\r\nA: 1\r\n":        errNoField,
+		"From a Sat\r\nA: 1\r\n":     errNoField,
 	} {
 		for cut, r := range map[string]func() error{
 			"whole": func() error { return strictly(strings.NewReader(in)) },

@@ -202,8 +202,9 @@ func (t *Transaction) complete() *Reply {
 // copy brings the content into the draft and returns the message as it is then.
 func (t *Transaction) copy(draft Draft, r io.Reader) (*Message, *Reply) {
 	c := content{
-		body: draft, limit: t.handling.MessageSize, header: header{limit: t.o.HeaderSize},
-		lines: lineEnds{strict: t.handling.Strict},
+		body: draft, limit: t.handling.MessageSize,
+		header: header{limit: t.o.HeaderSize, strict: t.handling.Strict},
+		lines:  lineEnds{strict: t.handling.Strict},
 	}
 	if err := c.copyFrom(r); err != nil {
 		return nil, contentReply(err)
@@ -234,6 +235,8 @@ func contentReply(err error) *Reply {
 		return NewReply(550, EnhancedCode{5, 6, 11}, "Message contains a bare CR or LF").For(ReasonContent).Because(err)
 	case errors.Is(err, errLongLine):
 		return NewReply(550, EnhancedCode{5, 6, 0}, "Message contains a line over 998 characters").For(ReasonContent).Because(err)
+	case errors.Is(err, errNoField):
+		return NewReply(550, EnhancedCode{5, 6, 0}, "Message header contains a line that is no header field").For(ReasonContent).Because(err)
 	case errors.Is(err, errNUL):
 		return NewReply(550, EnhancedCode{5, 6, 0}, "Message contains a NUL character").For(ReasonContent).Because(err)
 	}
