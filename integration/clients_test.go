@@ -90,7 +90,7 @@ var clients = []struct {
 // it arrives behind us.
 func TestClients(t *testing.T) {
 	t.Parallel()
-	ctx := within(t, 3*time.Minute)
+	ctx := within(t, 10*time.Minute) // each way has a minute of its own, once it is its turn
 	sink := newSink(t, ctx, "127.0.0.1:0")
 	relay := newRelay(t, "")
 	dir := filepath.Dir(relay.Config)
@@ -100,6 +100,7 @@ func TestClients(t *testing.T) {
 	start(t, ctx, relay)
 	t.Run("load/starttls", func(t *testing.T) {
 		t.Parallel()
+		ctx := within(t, time.Minute)
 		_, ids := runLoad(t, ctx, relay.AddrOf("starttls"), 50, "--tls")
 		awaitAll(t, ctx, sink, ids)
 	})

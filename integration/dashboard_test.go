@@ -121,7 +121,7 @@ routes:
 func browse(t *testing.T, ctx context.Context) context.Context {
 	t.Helper()
 	needs(t, "chromium")
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.UserDataDir(profile(t)))
 	ctx, closeAll := chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(closeAll)
 	ctx, closeTab := chromedp.NewContext(ctx)
@@ -148,6 +148,25 @@ func browse(t *testing.T, ctx context.Context) context.Context {
 		}
 	})
 	return ctx
+}
+
+// profile is a folder for a browser, whose helpers may go on writing there when it has been closed.
+func profile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "browser")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for range 50 {
+			if err = os.RemoveAll(dir); err == nil {
+				return
+			}
+			time.Sleep(100 * time.Millisecond) // nobody says when they have ended
+		}
+		t.Error(err)
+	})
+	return dir
 }
 
 // browseTo runs actions, each within a time.
