@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func TestOperateFullDisk(t *testing.T) {
 	runLoad(t, ctx, relay.Addr(), 50, "--size", "1KiB", "--from", "unwanted@example.com")
 
 	orders := keepOrdering(t, ctx, relay)
-	fillUp(t, ctx, relay, disk)
+	clear := keepFull(t, ctx, relay, disk)
 	copied := filepath.Join(disk.Dir, "copy")
 	began := time.Now()
 	for _, args := range [][]string{
@@ -49,9 +50,7 @@ func TestOperateFullDisk(t *testing.T) {
 	ask(t, ctx, relay, "unwanted@example.com", "queue", "list", "--sender", "unwanted@*")
 	awaitReply(t, relay, 452)
 
-	if err := disk.Clear(); err != nil {
-		t.Fatal(err)
-	}
+	clear()
 	awaitReply(t, relay, 0)
 	orders.stop(t)
 	ask(t, ctx, relay, "50 deliveries deleted", "queue", "delete", "--sender", "unwanted@*", "--reason", "a test")
@@ -107,27 +106,40 @@ func (o *ordering) stop(t *testing.T) {
 	}
 }
 
-// fillUp takes all space away, again and again, until the relay has given up its reserve and waits.
-func fillUp(t *testing.T, ctx context.Context, relay *integration.Relay, disk *integration.Disk) {
+// keepFull takes all space away, also what the relay gives up and clears, and comes back when the relay
+// waits for space. What it gives ends that, and makes room.
+func keepFull(t *testing.T, ctx context.Context, relay *integration.Relay, disk *integration.Disk) (clear func()) {
 	t.Helper()
-	waits := make(chan error, 1)
+	until, enough := context.WithCancel(ctx)
+	ended := make(chan error, 1)
 	go func() {
-		_, err := relay.Await(ctx, "the disk is full", func(line string) bool { return strings.Contains(line, "waiting for space") })
-		waits <- err
-	}()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if err := disk.Fill(0); err != nil {
-			t.Fatal(err)
-		}
-		select {
-		case err := <-waits:
-			if err != nil {
-				t.Fatal(err)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		var err error
+		for err == nil && until.Err() == nil {
+			err = disk.Fill(0)
+			select {
+			case <-until.Done():
+			case <-tick.C:
 			}
-			return
-		case <-tick.C:
+		}
+		ended <- err
+	}()
+	end := sync.OnceFunc(func() {
+		enough()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(end)
+	if _, err := relay.Await(ctx, "the disk is full", func(line string) bool { return strings.Contains(line, "waiting for space") }); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		end()
+		if err := disk.Clear(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
