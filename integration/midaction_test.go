@@ -65,10 +65,11 @@ func midActions() []midAction {
 // and in the end each message has met its end once.
 func TestKillMidAction(t *testing.T) {
 	t.Parallel()
-	for _, a := range midActions() {
+	for i, a := range midActions() {
 		t.Run(a.name, func(t *testing.T) {
 			t.Parallel()
-			newCrashedAction(t, a).test(t)
+			// Its port is left free while it is down, and relays that start must not come by it.
+			newCrashedAction(t, a, fmt.Sprintf("127.0.1.%d:0", i+1)).test(t)
 		})
 	}
 }
@@ -85,11 +86,11 @@ type crashedAction struct {
 }
 
 // newCrashedAction has a relay with messages of two deliveries each, which were refused for now by a host
-// that is down since.
-func newCrashedAction(t *testing.T, a midAction) *crashedAction {
+// at the address that is down since.
+func newCrashedAction(t *testing.T, a midAction, host string) *crashedAction {
 	t.Helper()
 	c := &crashedAction{midAction: a, ctx: within(t, 2*time.Minute), n: scaled(100, 2000)}
-	busy := newSink(t, c.ctx, "127.0.0.1:0", "--reject", "rcpt:451 4.2.1 not now")
+	busy := newSink(t, c.ctx, host, "--reject", "rcpt:451 4.2.1 not now")
 	c.host = busy.Addr()
 	config := "retry: {first: 1h, max: 2h}\nroutes:\n"
 	for _, route := range []string{"one", "two", "back", "around"} {
