@@ -62,13 +62,15 @@ func TestReloadMovesTheQueue(t *testing.T) {
 	checkOnce(t, sink, ids)
 }
 
-// Under load, reloads that change everything they can lose nothing and end no session.
+// Under load, a hundred reloads that change everything they can lose nothing and end no session.
 func TestReloadUnderLoad(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, 3*time.Minute)
 	one, two := newSink(t, ctx, "127.0.0.1:0"), newSink(t, ctx, "127.0.0.1:0")
-	relay := startRelay(t, ctx, "routes:\n  - {name: one, hosts: [\""+one.Addr()+"\"]} # the way\n"+
+	relay := newRelay(t, "routes:\n  - {name: one, hosts: [\""+one.Addr()+"\"]} # the way\n"+
 		"rules:\n  - {name: mark, at: data, add_header: [\"X-Generation: 0\"]}\n")
+	rewrite(t, relay, "limits: {", "limits: {commands: 1000, ") // the session below has no message
+	start(t, ctx, relay)
 	session, err := net.Dial("tcp", relay.Addr())
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +80,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	talk("", "220")
 
 	load := newLoad(t, relay.Addr(), scaled(5000, 50_000))
-	for i := range scaled(30, 90) { // fewer than the commands that a session may have without a message
+	for i := range 100 {
 		at := []string{one.Addr(), two.Addr()}
 		rewrite(t, relay, at[i%2], at[(i+1)%2])
 		rewrite(t, relay, fmt.Sprintf("X-Generation: %d\"", i), fmt.Sprintf("X-Generation: %d\"", i+1))
