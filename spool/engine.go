@@ -10,8 +10,15 @@ import (
 	"postrider/relay"
 )
 
+// memtables is how many are in memory at a time: the one that is written to, and the one that is
+// being flushed or waits to be used again.
+const memtables = 2
+
 // pebbleOptions are what we ask of Pebble. The format is named, because the default is
 // the oldest one, which cannot keep values apart from keys.
+//
+// Pebble takes the memory of its memtables out of what its cache may use, and caches nothing
+// at all when they need more, so the cache is asked for with that much on top.
 //
 // Compression is Pebble's own choice, which is snappy for what is freshly written. Of mail that
 // stays it takes text down to 0.4 of its size for a few percent of processor time, leaves base64 as
@@ -21,7 +28,7 @@ func (s *Spool) pebbleOptions(lock *pebble.Lock) *pebble.Options {
 		FS:                          s.disk,
 		Lock:                        lock,
 		FormatMajorVersion:          pebble.FormatValueSeparation,
-		CacheSize:                   s.o.Cache,
+		CacheSize:                   s.o.Cache + memtables*s.o.Memtable,
 		MemTableSize:                uint64(s.o.Memtable),
 		MemTableStopWritesThreshold: 3,
 		Logger:                      logger{s},

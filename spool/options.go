@@ -28,7 +28,7 @@ type Options struct {
 	// delivered before that much new has arrived is never written a second time. Up to
 	// twice as much is in use at times; 0 means 32 MiB.
 	Memtable int64
-	// Cache is the size in bytes of the cache of blocks read; 0 means 16 MiB.
+	// Cache is the size in bytes of the cache of blocks read, beside the memtables; 0 means 16 MiB.
 	Cache int64
 	// History says how much is remembered of messages that have left the queue.
 	History HistoryOptions

@@ -1,0 +1,41 @@
+package spool_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"postrider/spool"
+)
+
+// Blocks that have been read stay in the cache, whatever the memtables need: Pebble counts these
+// against the same bytes.
+func TestCacheBesideMemtables(t *testing.T) {
+	const memtable, cache = 8 << 20, 1 << 20
+	s, err := spool.Open(spool.Options{
+		Dir: "spool", FS: vfs.NewMem(), Reserve: -1, Memtable: memtable, Cache: cache, History: spool.HistoryOptions{Keep: time.Hour},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	m := newMail()
+	read := 0
+	// Memtables are small at first and grow to their size.
+	for written := 0; written < 6*memtable; written += 64 << 10 {
+		msg, ds := m.message(1, 64<<10)
+		if err := commit(t.Context(), s, msg, ds); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range arrived(t, s) {
+		if err := whole(t.Context(), s, id); err != nil {
+			t.Fatal(err)
+		}
+		read += 64 << 10
+	}
+	if got := s.Metrics().BlockCache.Size; got < cache/2 || got > 2*cache+2*memtable {
+		t.Errorf("the cache has %d bytes after %d were read, want about %d", got, read, cache)
+	}
+}

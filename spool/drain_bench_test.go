@@ -1,0 +1,91 @@
+package spool_test
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"postrider/relay"
+	"postrider/spool"
+)
+
+// BenchmarkDrain takes messages of 4 KiB out of a bin in the order in which they came, from queues
+// that fit into memory and from some that do not. Its unit is one message.
+func BenchmarkDrain(b *testing.B) {
+	for _, depth := range []int{10_000, 100_000, 300_000} {
+		b.Run(fmt.Sprintf("depth=%d", depth), func(b *testing.B) {
+			s, c := openCounted(b, vfs.Default, 0, time.Hour)
+			b.N = depth
+			run(b, 20, func(m mail) {
+				msg, ds := m.message(1, 4096)
+				if err := commit(b.Context(), s, msg, ds); err != nil {
+					b.Error(err)
+				}
+			})
+			b.ResetTimer()
+			c.bytes.Store(0)
+			c.syncs.Store(0)
+			c.cpu = used()
+			b.StartTimer()
+			drain(b, s, depth)
+			b.StopTimer()
+			c.report(b, 4096)
+		})
+	}
+}
+
+// drain delivers n messages, several at once.
+func drain(b *testing.B, s *spool.Spool, n int) {
+	b.Helper()
+	work := make(chan relay.Delivery, 64)
+	var workers sync.WaitGroup
+	for range 20 {
+		workers.Go(func() {
+			buf := make([]byte, 16<<10)
+			for d := range work {
+				if err := deliver(b, s, d, buf); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	for n > 0 {
+		ds, _, err := s.Claim(b.Context(), here, "flow", time.Now(), 64)
+		if err != nil || len(ds) == 0 {
+			b.Errorf("claim: got %d deliveries, %v, with %d to come", len(ds), err, n)
+			break
+		}
+		n -= len(ds)
+		for _, d := range ds {
+			work <- d
+		}
+	}
+	close(work)
+	workers.Wait()
+}
+
+// deliver reads a message as an attempt does, and settles it.
+func deliver(b *testing.B, s *spool.Spool, d relay.Delivery, buf []byte) error {
+	m, err := s.Message(b.Context(), d.Message)
+	if err != nil {
+		return err
+	}
+	body, err := s.Body(b.Context(), m)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	for err == nil {
+		_, err = body.Read(buf)
+	}
+	if err != io.EOF {
+		return err
+	}
+	event := relay.Event{At: time.Now(), What: "delivered", Recipients: []int{0}, Host: "mx.example.net", Attempts: 1,
+		Reply: relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ok: queued as 4XyZ1234567890"}}
+	return s.Settle(b.Context(), relay.Settlement{Delivery: d, Message: m, Events: []relay.Event{event}})
+}
