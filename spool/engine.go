@@ -14,6 +14,12 @@ import (
 // being flushed or waits to be used again.
 const memtables = 2
 
+// freshBlock is the size in bytes of blocks of what is written out of memory, which is all blob
+// files and the tables of level 0. Mail is read in about the order in which it came, so that a block
+// serves the messages after it as well. Further down the blocks are of Pebble's usual 4 KiB: what
+// lies there is read here and there, and what a bad one takes with it is less.
+const freshBlock = 16 << 10
+
 // pebbleOptions are what we ask of Pebble. The format is named, because the default is
 // the oldest one, which cannot keep values apart from keys.
 //
@@ -33,6 +39,10 @@ func (s *Spool) pebbleOptions(lock *pebble.Lock) *pebble.Options {
 		MemTableStopWritesThreshold: 3,
 		Logger:                      logger{s},
 		EventListener:               s.listener(),
+	}
+	o.Levels[0].BlockSize = freshBlock
+	for i := range o.Levels[1:] {
+		o.Levels[1+i].BlockSize = 4 << 10
 	}
 	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
 		return pebble.ValueSeparationPolicy{

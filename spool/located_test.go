@@ -157,7 +157,7 @@ func wantAllButAside(t *testing.T, s *spool.Spool, at int64, n int) {
 		}
 		aside++
 	}
-	if len(claimed)+aside != n || aside == 0 || aside > n/2 || places != len(claimed) {
+	if len(claimed)+aside != n || aside == 0 || aside > 2*n/3 || places != len(claimed) {
 		t.Errorf("byte %d: %d places, %d claimed and %d set aside of %d", at, places, len(claimed), aside, n)
 	}
 }
