@@ -81,12 +81,12 @@ func openCounted(b *testing.B, fs vfs.FS, sync, keep time.Duration) (*spool.Spoo
 	return s, c
 }
 
-// report gives rates in terms of messages and of the bytes accepted.
-func (c *counted) report(b *testing.B, size int) {
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
-	b.ReportMetric(float64(c.syncs.Load())/float64(b.N), "syncs/msg")
-	b.ReportMetric(float64((used()-c.cpu).Microseconds())/float64(b.N), "cpu-us/msg")
-	b.ReportMetric(float64(c.bytes.Load())/float64(b.N*size), "written/byte")
+// report gives rates in terms of n messages and of their bytes.
+func (c *counted) report(b *testing.B, n, size int) {
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "msg/s")
+	b.ReportMetric(float64(c.syncs.Load())/float64(n), "syncs/msg")
+	b.ReportMetric(float64((used()-c.cpu).Microseconds())/float64(n), "cpu-us/msg")
+	b.ReportMetric(float64(c.bytes.Load())/float64(n*size), "written/byte")
 }
 
 // BenchmarkCommit commits messages of 4 KiB that stay.
@@ -95,13 +95,13 @@ func BenchmarkCommit(b *testing.B) {
 		for _, n := range []int{1, 10, 100} {
 			b.Run(fmt.Sprintf("sync=%s/committers=%d", sync, n), func(b *testing.B) {
 				s, c := openCounted(b, vfs.Default, sync, 0)
-				run(b, n, func(m mail) {
+				run(b, n, b.N, func(m mail) {
 					msg, ds := m.message(1, 4096)
 					if err := commit(b.Context(), s, msg, ds); err != nil {
 						b.Error(err)
 					}
 				})
-				c.report(b, 4096)
+				c.report(b, b.N, 4096)
 			})
 		}
 	}
@@ -120,7 +120,7 @@ func benchmarkChurn(b *testing.B, size int, keep time.Duration) {
 	s, c := openCounted(b, vfs.Default, 0, keep)
 	event := relay.Event{At: time.Now(), What: "delivered", Recipients: []int{0}, Host: "mx.example.net", Attempts: 1,
 		Reply: relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ok: queued as 4XyZ1234567890"}}
-	run(b, 100, func(m mail) {
+	run(b, 100, b.N, func(m mail) {
 		msg, ds := m.message(1, size)
 		msg.Header = []byte("Message-ID: <" + msg.ID.String() + "@example.com>\r\nSubject: test\r\n\r\n")
 		msg.Size = int64(size + len(msg.Header))
@@ -136,7 +136,7 @@ func benchmarkChurn(b *testing.B, size int, keep time.Duration) {
 	if err := s.Flush(); err != nil {
 		b.Error(err)
 	}
-	c.report(b, size)
+	c.report(b, b.N, size)
 }
 
 // BenchmarkClaim claims and settles from a bin in which much has been settled before.
@@ -163,11 +163,11 @@ func BenchmarkClaim(b *testing.B) {
 	}
 }
 
-// run does something b.N times in n goroutines.
-func run(b *testing.B, n int, do func(mail)) {
+// run does something so many times in n goroutines.
+func run(b *testing.B, n, times int, do func(mail)) {
 	m := newMail()
 	var left atomic.Int64
-	left.Store(int64(b.N))
+	left.Store(int64(times))
 	b.ResetTimer()
 	done := make(chan struct{})
 	for range n {

@@ -75,7 +75,12 @@ func (b *body) load(n int64) error {
 	}
 	defer b.s.leave()
 	b.loaded = 0
-	piece, err := b.s.appendValue(b.piece[:0], chunkKey(b.id, uint32(n)))
+	key := chunkKey(b.id, uint32(n))
+	piece, found := b.s.bodies.near(b.s, b.id, key, b.piece[:0])
+	var err error
+	if !found {
+		piece, err = b.s.appendValue(piece, key)
+	}
 	if errors.Is(err, pebble.ErrNotFound) {
 		return fmt.Errorf("%w: piece %d is missing", relay.ErrCorrupt, n)
 	}

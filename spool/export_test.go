@@ -42,3 +42,14 @@ func (s *Spool) Erase(key []byte) error { return s.db.Delete(key, pebble.Sync) }
 
 // Discard removes a directory, as an operator would.
 func (s *Spool) Discard(dir string) error { return s.o.FS.RemoveAll(dir) }
+
+// Cursors counts the iterators that rest.
+func (s *Spool) Cursors() int {
+	n := 0
+	for _, c := range []*cursors{&s.records, &s.bodies} {
+		c.mu.Lock()
+		n += len(c.rest)
+		c.mu.Unlock()
+	}
+	return n
+}

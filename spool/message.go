@@ -16,7 +16,7 @@ func (s *Spool) Message(ctx context.Context, id relay.ID) (*relay.Message, error
 		return nil, err
 	}
 	defer s.leave()
-	value, err := s.messageValue(id)
+	value, err := s.claimedValue(id)
 	if err != nil {
 		return nil, fmt.Errorf("message %s: %w", id, err)
 	}
@@ -51,4 +51,15 @@ func (s *Spool) messageValue(id relay.ID) ([]byte, error) {
 		return nil, relay.ErrNotFound
 	}
 	return value, err
+}
+
+// claimedValue is messageValue, sooner where a delivery of the message is claimed: the message is
+// there, then, and nobody removes it but who holds the claim.
+func (s *Spool) claimedValue(id relay.ID) ([]byte, error) {
+	if _, held := s.claims.key(relay.DeliveryID{Message: id}); held {
+		if value, found := s.records.near(s, id, messageKey(id), nil); found {
+			return value, nil
+		}
+	}
+	return s.messageValue(id)
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -35,6 +36,9 @@ type Spool struct {
 	noting   chan struct{}
 	arrivals head
 	located  head
+
+	// records and bodies read messages that are about to leave.
+	records, bodies cursors
 
 	forgotten forgotten
 	told      told
@@ -92,6 +96,7 @@ func Open(o Options) (*Spool, error) {
 	s.untilStop, s.cancel = context.WithCancel(context.Background())
 	s.disk = newDisk(&o, s.fail)
 	s.claims.init()
+	s.records.space, s.bodies.space = spaceMessage, spaceBody
 	s.bins.init()
 	s.messages.init()
 	s.arrivals.first = string(messageKey(relay.ID{}))
@@ -225,6 +230,7 @@ func (s *Spool) end() error {
 		err = s.db.LogData([]byte{recordVersion}, pebble.Sync)
 	}
 	close(s.disk.stop)
+	s.tendCursors(time.Now().Add(cursorAge))
 	return errors.Join(err, s.db.Close(), s.lock.Close())
 }
 

@@ -113,6 +113,7 @@ func (s *Spool) background() {
 			return
 		case <-tick.C:
 			s.keepReserve()
+			s.tendCursors(time.Now())
 			s.tendHistory()
 		case <-s.wake:
 			select {
