@@ -44,6 +44,7 @@ func (s *Spool) pebbleOptions(lock *pebble.Lock) *pebble.Options {
 	for i := range o.Levels[1:] {
 		o.Levels[1+i].BlockSize = 4 << 10
 	}
+	o.Experimental.SpanPolicyFunc = spaceByItself
 	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
 		return pebble.ValueSeparationPolicy{
 			Enabled:               true,
@@ -54,6 +55,13 @@ func (s *Spool) pebbleOptions(lock *pebble.Lock) *pebble.Options {
 		}
 	}
 	return o
+}
+
+// spaceByItself has no table reach from one space of keys into another. All spaces but the index grow
+// at their end and shrink at their head, so that a compaction rewrites little of them; a table that
+// spanned the index would have all of that rewritten with it.
+func spaceByItself(key []byte) (policy pebble.SpanPolicy, end []byte, err error) {
+	return policy, after(key[:1]), nil
 }
 
 func (s *Spool) listener() *pebble.EventListener {

@@ -53,3 +53,18 @@ func (s *Spool) Cursors() int {
 	}
 	return n
 }
+
+// Tables gives the first and the last key of each table.
+func (s *Spool) Tables() ([][2][]byte, error) {
+	levels, err := s.db.SSTables()
+	if err != nil {
+		return nil, err
+	}
+	var bounds [][2][]byte
+	for _, level := range levels {
+		for _, t := range level {
+			bounds = append(bounds, [2][]byte{t.Smallest.UserKey, t.Largest.UserKey})
+		}
+	}
+	return bounds, nil
+}

@@ -39,3 +39,36 @@ func TestCacheBesideMemtables(t *testing.T) {
 		t.Errorf("the cache has %d bytes after %d were read, want about %d", got, read, cache)
 	}
 }
+
+// No table reaches from one space of keys into another.
+func TestSpacesByThemselves(t *testing.T) {
+	s, err := spool.Open(spool.Options{Dir: "spool", FS: vfs.NewMem(), Reserve: -1, Memtable: 256 << 10, History: spool.HistoryOptions{Keep: time.Hour}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	m := newMail()
+	for range 1000 {
+		msg, ds := m.message(1, 1<<10)
+		if err := commit(t.Context(), s, msg, ds); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	tables, err := s.Tables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spaces := make(map[byte]bool)
+	for _, bounds := range tables {
+		if first, last := bounds[0][0], bounds[1][0]; first != last {
+			t.Errorf("a table reaches from %c to %c", first, last)
+		}
+		spaces[bounds[0][0]] = true
+	}
+	if len(spaces) < 5 {
+		t.Errorf("there are tables of %d spaces, want those of messages, bodies, deliveries, locations and the index at least", len(spaces))
+	}
+}
