@@ -17,7 +17,7 @@ import (
 )
 
 // The history has, in h under a message's id, its facts, written as it leaves the queue with the
-// events of its end, and an entry for each settlement before that had something to tell. In i, under the day of arrival, are the
+// events of its end, and an entry for each settlement before that had something to tell. In i, under the minute of arrival, are the
 // hashes of what a message can be found by, written as it arrives. Both sort by time of
 // arrival, and are dropped by ranges.
 
@@ -45,22 +45,46 @@ func eventsKey(p relay.DeliveryID, rev uint32) []byte {
 	return binary.BigEndian.AppendUint32(key, rev)
 }
 
-// day numbers the day of a message's arrival.
-func day(t time.Time) uint32 { return uint32(max(t.Unix(), 0) / (24 * 60 * 60)) }
+// The index is in parts, each of the messages that arrived in one minute: a compaction has only those to
+// rewrite among which new ones came. Format 2 had a part a day, by the number of the day; the bit makes all
+// that are by minute sort after those.
+const indexByMinute = 1 << 31
 
-func dayKey(d uint32) []byte { return binary.BigEndian.AppendUint32([]byte{spaceIndex}, d) }
+// indexPart is the length of what the keys of a part begin with, and indexSize that of a whole key in i.
+const (
+	indexPart = 1 + 4
+	indexSize = indexPart + 8 + 16
+)
 
-// indexPrefix is what the keys of all messages of a day with the property begin with. A hash can
-// be that of two texts: who finds a message compares.
-func indexPrefix(d uint32, property byte, text string) []byte {
-	key := make([]byte, 0, indexSize)
-	key = append(key, spaceIndex)
-	key = binary.BigEndian.AppendUint32(key, d)
-	return binary.BigEndian.AppendUint64(key, indexHash(property, text))
+func dayKey(t time.Time) []byte { return partOfIndex(sinceEpoch(t) / (24 * 60 * 60)) }
+
+func minuteKey(t time.Time) []byte { return partOfIndex(sinceEpoch(t)/60 | indexByMinute) }
+
+func sinceEpoch(t time.Time) int64 { return max(t.Unix(), 0) }
+
+func partOfIndex(number int64) []byte {
+	return binary.BigEndian.AppendUint32(append(make([]byte, 0, indexSize), spaceIndex), uint32(number))
 }
 
-// indexSize is the length of a key in i.
-const indexSize = 1 + 4 + 8 + 16
+// indexRange is a range of keys in i.
+type indexRange struct{ lower, upper []byte }
+
+// indexRanges are where messages that arrived between two moments are found, the latest first. No moment
+// is no limit.
+func indexRanges(since, until time.Time) []indexRange {
+	minutes := indexRange{minuteKey(since), after([]byte{spaceIndex})}
+	days := indexRange{dayKey(since), partOfIndex(indexByMinute)}
+	if !until.IsZero() {
+		minutes.upper, days.upper = after(minuteKey(until)), after(dayKey(until))
+	}
+	return []indexRange{minutes, days}
+}
+
+// indexPrefix is what the keys of all messages of a minute with the property begin with. A hash can
+// be that of two texts: who finds a message compares.
+func indexPrefix(arrived time.Time, property byte, text string) []byte {
+	return binary.BigEndian.AppendUint64(minuteKey(arrived), indexHash(property, text))
+}
 
 // indexHash is FNV-1a over the property and the text in lower case.
 func indexHash(property byte, text string) uint64 {
@@ -78,9 +102,9 @@ func (s *Spool) addIndex(b *pebble.Batch, m *relay.Message, events ...relay.Even
 	if !s.o.History.on() {
 		return nil
 	}
-	d := day(m.ID.Time())
+	arrived := m.ID.Time()
 	add := func(property byte, text string) error {
-		return b.Set(append(indexPrefix(d, property, text), m.ID[:]...), nil, nil)
+		return b.Set(append(indexPrefix(arrived, property, text), m.ID[:]...), nil, nil)
 	}
 	err := add(indexSender, m.Envelope.Sender.String())
 	for _, r := range m.Envelope.Recipients {

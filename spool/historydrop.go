@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -66,15 +65,18 @@ func (s *Spool) tendHistory() {
 // historySize is roughly what the history from then on takes on disk.
 func (s *Spool) historySize(from time.Time) int64 {
 	h, err := s.db.EstimateDiskUsage(idPrefix(spaceHistory, relay.IDAt(from)), after([]byte{spaceHistory}))
-	i, err2 := s.db.EstimateDiskUsage(dayKey(day(from)), after([]byte{spaceIndex}))
-	if err := errors.Join(err, err2); err != nil {
+	for _, r := range indexRanges(from, time.Time{}) {
+		i, err2 := s.db.EstimateDiskUsage(r.lower, r.upper)
+		h, err = h+i, errors.Join(err, err2)
+	}
+	if err != nil {
 		s.o.Fault(relay.Fault{Doing: "measure the history", Err: err})
 		return 0
 	}
-	return int64(h + i)
+	return int64(h)
 }
 
-// forget drops the history of messages that arrived before. The index goes by whole days.
+// forget drops the history of messages that arrived before.
 func (s *Spool) forget(until time.Time) error {
 	if !s.forgotten.raise(until) {
 		return nil
@@ -82,7 +84,8 @@ func (s *Spool) forget(until time.Time) error {
 	b := s.db.NewBatch()
 	err := errors.Join(
 		b.DeleteRange([]byte{spaceHistory}, idPrefix(spaceHistory, relay.IDAt(until)), nil),
-		b.DeleteRange([]byte{spaceIndex}, dayKey(day(until)), nil))
+		b.DeleteRange([]byte{spaceIndex}, dayKey(until), nil),
+		b.DeleteRange(partOfIndex(indexByMinute), minuteKey(until), nil))
 	if err != nil {
 		return errors.Join(err, b.Close())
 	}
@@ -91,5 +94,3 @@ func (s *Spool) forget(until time.Time) error {
 	}
 	return nil
 }
-
-func dayOf(key []byte) uint32 { return binary.BigEndian.Uint32(key[1:]) }

@@ -1,11 +1,12 @@
 package spool
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -15,7 +16,7 @@ import (
 // errQuery refuses a search that no index helps with.
 var errQuery = errors.New("a search needs a Message-ID, a sender or a recipient")
 
-// Find yields the messages sought, day by day, the latest first.
+// Find yields the messages sought, minute by minute of their arrival, the latest first.
 func (s *Spool) Find(ctx context.Context, q relay.Query) iter.Seq2[*relay.Life, error] {
 	return func(yield func(*relay.Life, error) bool) {
 		if err := s.find(ctx, &q, yield); err != nil {
@@ -35,12 +36,12 @@ func (s *Spool) find(ctx context.Context, q *relay.Query, yield func(*relay.Life
 	default:
 		return errQuery
 	}
-	first, last, err := s.days(ctx, q)
-	if err != nil {
-		return err
+	since := q.Since
+	if from := s.historyFrom(); since.Before(from) {
+		since = from
 	}
-	for d := int64(last); d >= int64(first); d-- {
-		more, err := s.findOn(ctx, q, indexPrefix(uint32(d), property, text), yield)
+	for _, r := range indexRanges(since, q.Until) {
+		more, err := s.findIn(ctx, q, r, indexHash(property, text), yield)
 		if err != nil || !more {
 			return err
 		}
@@ -48,39 +49,15 @@ func (s *Spool) find(ctx context.Context, q *relay.Query, yield func(*relay.Life
 	return nil
 }
 
-// days are those that the query is about, among those that are indexed.
-func (s *Spool) days(ctx context.Context, q *relay.Query) (first, last uint32, err error) {
-	key, err := s.firstFrom(ctx, dayKey(day(s.historyFrom())), after([]byte{spaceIndex}))
-	if err != nil {
-		return 0, 0, err
-	}
-	last = day(s.o.Now().Add(24 * time.Hour)) // a clock may have been ahead
-	if len(key) < len(dayKey(0)) {
-		return 1, 0, nil
-	}
-	first = dayOf(key)
-	if !q.Since.IsZero() {
-		first = max(first, day(q.Since))
-	}
-	if !q.Until.IsZero() {
-		last = min(last, day(q.Until))
-	}
-	return first, last, nil
-}
-
-// findOn yields the messages of a day, and says whether more are wanted.
-func (s *Spool) findOn(ctx context.Context, q *relay.Query, prefix []byte, yield func(*relay.Life, error) bool) (more bool, err error) {
-	upper := after(prefix)
-	for {
-		page, err := s.keysBefore(ctx, prefix, upper)
-		if err != nil {
+// findIn yields the messages of a range of the index, and says whether more are wanted.
+func (s *Spool) findIn(ctx context.Context, q *relay.Query, r indexRange, hash uint64, yield func(*relay.Life, error) bool) (more bool, err error) {
+	for r.upper != nil && bytes.Compare(r.lower, r.upper) < 0 {
+		var page []relay.ID
+		if page, r.upper, err = s.indexed(ctx, r, hash); err != nil {
 			return false, err
 		}
-		for _, key := range page {
-			if len(key) != len(prefix)+len(relay.ID{}) {
-				continue
-			}
-			l, err := s.lifeOf(ctx, relay.ID(key[len(prefix):]))
+		for _, id := range page {
+			l, err := s.lifeOf(ctx, id)
 			if errors.Is(err, relay.ErrNotFound) || errors.Is(err, relay.ErrCorrupt) {
 				continue // what cannot be read has been reported
 			}
@@ -91,26 +68,43 @@ func (s *Spool) findOn(ctx context.Context, q *relay.Query, prefix []byte, yield
 				return false, nil
 			}
 		}
-		if len(page) < pageSize {
-			return true, nil
-		}
-		upper = page[len(page)-1]
 	}
+	return true, nil
 }
 
-// keysBefore reads the last page of a range, backwards.
-func (s *Spool) keysBefore(ctx context.Context, lower, upper []byte) (keys [][]byte, err error) {
+// indexSteps is how many parts of the index are looked at in one sweep.
+const indexSteps = 500
+
+// indexed reads messages with the hash from a range, backwards, from one part of the index to the one before
+// that has anything. Next is where to go on, nil at the end.
+func (s *Spool) indexed(ctx context.Context, r indexRange, hash uint64) (ids []relay.ID, next []byte, err error) {
 	if err := s.enter(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer s.leave()
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: r.lower, UpperBound: r.upper})
 	if err != nil {
-		return nil, corrupt(err)
+		return nil, nil, corrupt(err)
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	for ok := it.Last(); ok && len(keys) < pageSize; ok = it.Prev() {
-		keys = append(keys, append([]byte(nil), it.Key()...))
+	ok := it.Last()
+	for step := 0; ok; step++ {
+		part := append([]byte(nil), it.Key()[:indexPart]...)
+		if step == indexSteps {
+			return ids, after(part), nil
+		}
+		prefix := binary.BigEndian.AppendUint64(part, hash)
+		for ok = it.SeekLT(after(prefix)); ok && bytes.HasPrefix(it.Key(), prefix); ok = it.Prev() {
+			if len(ids) == pageSize {
+				return ids, append(it.Key()[:len(it.Key()):len(it.Key())], 0), nil
+			}
+			if len(it.Key()) == indexSize {
+				ids = append(ids, relay.ID(it.Key()[len(prefix):]))
+			}
+		}
+		if ok && bytes.HasPrefix(it.Key(), part) {
+			ok = it.SeekLT(part)
+		}
 	}
-	return keys, corrupt(it.Error())
+	return ids, nil, corrupt(it.Error())
 }

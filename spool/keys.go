@@ -21,7 +21,7 @@ import (
 //	t body                                         a draft with pieces on disk
 //	x key                                          a record set aside, by the key it had
 //	h id 0, h id 1 part(4) rev(4)                  the history of a message: facts, events
-//	i day(4) hash(8) id                            what a message of that day can be found by
+//	i minute(4) hash(8) id                         what a message of that minute can be found by
 //	n key                                          a note of who schedules
 //	o name                                         facts about the spool itself
 //

@@ -18,7 +18,7 @@ import (
 
 // formatVersion is that of the keyspace and of the records. A spool of a newer version is
 // not touched, and one of an older version becomes one of this.
-const formatVersion = 2
+const formatVersion = 3
 
 // Spool is relay.Spool on Pebble.
 type Spool struct {

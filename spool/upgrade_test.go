@@ -28,7 +28,7 @@ func TestOlderFormat(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if want := []byte{2}; !bytes.Equal(got, want) {
+	if want := []byte{3}; !bytes.Equal(got, want) {
 		t.Errorf("got format %x, want %x", got, want)
 	}
 }
