@@ -168,6 +168,7 @@ func (d *door) admit(conn net.Conn) {
 		}
 	}
 	conn.Close()
+	s.free()
 }
 
 // Close stops accepting.

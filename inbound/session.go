@@ -118,6 +118,7 @@ func (s *session) close() {
 	s.server.roster.leave(s)
 	s.hangUp() // nobody is left to tell of an error
 	s.transcript.End()
+	s.free()
 }
 
 // contain is deferred by what is not ours to trust. A panic ends this session, after a 451, and

@@ -59,9 +59,26 @@ type wire struct {
 
 func newWire(conn net.Conn, limits Limits, now func() time.Time) *wire {
 	w := &wire{raw: conn, conn: conn, limits: limits, now: now}
-	w.in = bufio.NewReaderSize(source{w}, bufferSize)
-	w.out = bufio.NewWriter(sink{w})
+	w.in, w.out = readers.Get().(*bufio.Reader), writers.Get().(*bufio.Writer)
+	w.in.Reset(source{w})
+	w.out.Reset(sink{w})
 	return w
+}
+
+// Buffers of sessions that have ended are for the next ones: many clients open a connection for each
+// message.
+var (
+	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bufferSize) }}
+	writers = sync.Pool{New: func() any { return bufio.NewWriter(nil) }}
+)
+
+// free gives the buffers back. It is the last that happens to a wire.
+func (w *wire) free() {
+	w.in.Reset(nil)
+	w.out.Reset(nil)
+	readers.Put(w.in)
+	writers.Put(w.out)
+	w.in, w.out = nil, nil
 }
 
 // source is what wire.in reads from. It is read only when the buffer is empty, that is when

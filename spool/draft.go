@@ -15,6 +15,9 @@ import (
 // a reader keeps in memory.
 const chunkSize = 128 << 10
 
+// tailSize is what a draft begins with, enough for most messages.
+const tailSize = 8 << 10
+
 // errTwice is the answer to a message that has two deliveries of one number, or that is
 // in the queue already.
 var errTwice = errors.New("delivery is there already")
@@ -56,6 +59,9 @@ func (d *draft) Write(p []byte) (n int, err error) {
 			if err := d.spill(); err != nil {
 				return n, fmt.Errorf("write draft: %w", err)
 			}
+		}
+		if d.tail == nil {
+			d.tail = make([]byte, 0, tailSize)
 		}
 		m := min(len(p), chunkSize-len(d.tail))
 		d.tail = append(d.tail, p[:m]...)
