@@ -104,6 +104,8 @@ func (r *Relay) AddrOf(listener string) string {
 // "queue", "list", and gives what it prints.
 func (r *Relay) Command(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, r.Binary, append(args, "--config", r.Config)...)
+	// A program with the race detector waits for a second at its end, in case of more to report.
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return string(out), fmt.Errorf("postrider %q: %w: %s", args, err, out)

@@ -62,7 +62,7 @@ func (c *cursors) near(s *Spool, id relay.ID, key, buf []byte) ([]byte, bool) {
 		return buf, false
 	}
 	buf = append(buf, value...)
-	c.put(r)
+	c.put(s, r)
 	return buf, true
 }
 
@@ -103,10 +103,11 @@ func closer(a, b, key []byte) bool {
 	return bytes.Compare(b, key) > 0 || bytes.Compare(a, b) > 0
 }
 
-// put lets a cursor rest.
-func (c *cursors) put(r *cursor) {
+// put lets a cursor rest, or closes it where there are enough, or where space is wanted.
+func (c *cursors) put(s *Spool, r *cursor) {
+	wanted := s.disk.check() == nil
 	c.mu.Lock()
-	kept := len(c.rest) < cursorsKept
+	kept := wanted && len(c.rest) < cursorsKept
 	if kept {
 		c.rest = append(c.rest, r)
 	}
@@ -133,6 +134,22 @@ func (c *cursors) tend(now time.Time) {
 	c.mu.Unlock()
 	for _, r := range old {
 		r.it.Close()
+	}
+}
+
+// letGo closes cursors that rest for too long. It waits for nothing else: on a full disk it is they
+// that keep what a compaction has made superfluous.
+func (s *Spool) letGo() {
+	defer close(s.released)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+			s.tendCursors(time.Now())
+		}
 	}
 }
 

@@ -1,28 +1,32 @@
 package spool_test
 
 import (
+	"context"
 	"errors"
-	"io"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"postrider/relay"
 	"postrider/spool"
 )
 
-// Messages that have waited are read as they leave, in whatever order, whole; those that have left are
-// gone at once, though an iterator may still see them, and those that have just come are there.
+// inAnHour is a clock by which what has just come has waited for long.
+func inAnHour() time.Time { return time.Now().Add(time.Hour) }
+
+// Messages that have waited are read as they leave, by several at once and in whatever order, whole; those
+// that have left are gone at once, though an iterator may still see them, and those that have just come are
+// there. The spool closes with cursors at rest.
 func TestReadingAlong(t *testing.T) {
 	t.Parallel()
-	s, err := spool.Open(spool.Options{
-		Dir: "spool", FS: vfs.NewMem(), Reserve: -1, Memtable: 256 << 10, Now: func() time.Time { return time.Now().Add(time.Hour) },
-	})
+	s, err := spool.Open(spool.Options{Dir: "spool", FS: vfs.NewMem(), Reserve: -1, Memtable: 256 << 10, Now: inAnHour})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
 	const n = 300
 	m := newMail()
 	for i := range n {
@@ -35,78 +39,88 @@ func TestReadingAlong(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	rested := false
 	for left := n; left > 0; {
 		ds, _, err := s.Claim(t.Context(), here, "flow", time.Now(), 20)
 		if err != nil || len(ds) == 0 {
 			t.Fatalf("claim: got %d deliveries, %v, with %d to come", len(ds), err, left)
 		}
 		left -= len(ds)
-		for i := range ds {
-			d := ds[(i*7)%len(ds)] // 7 and 20 have no common factor
-			readAlong(t, s, d)
+		var readers sync.WaitGroup
+		for r := range 4 {
+			readers.Go(func() {
+				for i := r; i < len(ds); i += 4 {
+					if err := readAlong(t.Context(), s, ds[(i*7)%len(ds)]); err != nil { // 7 and 20 have no common factor
+						t.Error(err)
+					}
+				}
+			})
 		}
 		fresh, more := m.message(1, 4<<10)
 		more[0].To.Domain = "fresh.example"
-		if err := commit(t.Context(), s, fresh, more); err != nil {
-			t.Fatal(err)
-		}
-		if err := whole(t.Context(), s, fresh.ID); err != nil {
+		if err := errors.Join(commit(t.Context(), s, fresh, more), whole(t.Context(), s, fresh.ID)); err != nil {
 			t.Error(err)
 		}
+		readers.Wait()
+		rested = rested || s.Cursors() > 0
+	}
+	if !rested {
+		t.Error("nothing was read by cursors")
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("close: %v", err)
 	}
 }
 
 // readAlong reads a message as an attempt does, and settles it.
-func readAlong(t *testing.T, s *spool.Spool, d relay.Delivery) {
-	t.Helper()
-	if err := whole(t.Context(), s, d.Message); err != nil {
-		t.Fatal(err)
+func readAlong(ctx context.Context, s *spool.Spool, d relay.Delivery) error {
+	if err := whole(ctx, s, d.Message); err != nil {
+		return err
 	}
-	m, err := s.Message(t.Context(), d.Message)
+	m, err := s.Message(ctx, d.Message)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if err := s.Settle(t.Context(), relay.Settlement{Delivery: d, Message: m}); err != nil {
-		t.Fatal(err)
+	if err := s.Settle(ctx, relay.Settlement{Delivery: d, Message: m}); err != nil {
+		return err
 	}
-	if _, err := s.Message(t.Context(), d.Message); !errors.Is(err, relay.ErrNotFound) {
-		t.Errorf("message %s after it was delivered: got %v, want none", d.Message, err)
+	if _, err := s.Message(ctx, d.Message); !errors.Is(err, relay.ErrNotFound) {
+		return fmt.Errorf("message %s after it was delivered: got %w, want none", d.Message, err)
 	}
+	return nil
 }
 
-// A table or blob file that iterators of the past keep is given back within a second or two.
+// What cursors keep of the past is given back soon, though the disk is full and a settlement waits for space:
+// it may be what there is no space for.
 func TestCursorsLetGo(t *testing.T) {
 	t.Parallel()
-	s, err := spool.Open(spool.Options{
-		Dir: "spool", FS: vfs.NewMem(), Reserve: -1, Now: func() time.Time { return time.Now().Add(time.Hour) },
-	})
+	q := &quota{}
+	s, err := spool.Open(spool.Options{Dir: "spool", FS: errorfs.Wrap(vfs.NewMem(), q), Now: inAnHour}.RetryEvery(time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	msg, ds := newMail().message(1, 4<<10)
-	ds[0].Claimed = true
-	if err := commit(t.Context(), s, msg, ds); err != nil {
+	m := newMail()
+	msg, ds := m.message(1, 4<<10)
+	other, more := m.message(1, 4<<10)
+	ds[0].Claimed, more[0].Claimed = true, true
+	if err := errors.Join(commit(t.Context(), s, msg, ds), commit(t.Context(), s, other, more)); err != nil {
 		t.Fatal(err)
 	}
-	m, err := s.Message(t.Context(), msg.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := s.Body(t.Context(), m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if _, err := io.Copy(io.Discard, r); err != nil {
-		t.Fatal(err)
-	}
-	if s.Cursors() != 2 {
-		t.Fatalf("%d cursors rest after a record and a body were read, want 2", s.Cursors())
-	}
-	for deadline := time.Now().Add(30 * time.Second); s.Cursors() > 0; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d cursors are still kept", s.Cursors())
+	eventually(t, "cursors rest", func() bool {
+		if err := whole(t.Context(), s, msg.ID); err != nil {
+			t.Fatal(err)
 		}
-	}
+		return s.Cursors() > 0
+	})
+	q.full.Store(true)
+	var settling sync.WaitGroup
+	settling.Go(func() {
+		if err := s.Settle(t.Context(), relay.Settlement{Delivery: more[0], Message: other}); err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, "all cursors are closed while the disk is full", func() bool { return s.Cursors() == 0 })
+	q.full.Store(false)
+	settling.Wait()
 }

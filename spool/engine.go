@@ -10,15 +10,18 @@ import (
 	"postrider/relay"
 )
 
-// memtables is how many are in memory at a time: the one that is written to, and the one that is
-// being flushed or waits to be used again.
+// memtables is how many are in memory as a rule: the one that is written to, and the one that is being
+// flushed or waits to be used again. While a flush lags there is one more, and the cache gives way to it.
 const memtables = 2
 
-// freshBlock is the size in bytes of blocks of what is written out of memory, which is all blob
-// files and the tables of level 0. Mail is read in about the order in which it came, so that a block
-// serves the messages after it as well. Further down the blocks are of Pebble's usual 4 KiB: what
+// freshBlock is the size in bytes of blocks of what is flushed from memory: the blob files, in which
+// bodies are, and the tables of level 0. Mail is read in about the order in which it came, so that a
+// block serves the messages after it as well. Further down the blocks are of Pebble's usual 4 KiB: what
 // lies there is read here and there, and what a bad one takes with it is less.
-const freshBlock = 16 << 10
+const (
+	freshBlock = 16 << 10
+	usualBlock = 4 << 10
+)
 
 // pebbleOptions are what we ask of Pebble. The format is named, because the default is
 // the oldest one, which cannot keep values apart from keys.
@@ -42,7 +45,7 @@ func (s *Spool) pebbleOptions(lock *pebble.Lock) *pebble.Options {
 	}
 	o.Levels[0].BlockSize = freshBlock
 	for i := range o.Levels[1:] {
-		o.Levels[1+i].BlockSize = 4 << 10
+		o.Levels[1+i].BlockSize, o.Levels[1+i].IndexBlockSize = usualBlock, usualBlock
 	}
 	o.Experimental.SpanPolicyFunc = spaceByItself
 	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {

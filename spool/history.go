@@ -58,7 +58,9 @@ const (
 
 func dayKey(t time.Time) []byte { return partOfIndex(sinceEpoch(t) / (24 * 60 * 60)) }
 
-func minuteKey(t time.Time) []byte { return partOfIndex(sinceEpoch(t)/60 | indexByMinute) }
+func minuteKey(t time.Time) []byte {
+	return partOfIndex(min(sinceEpoch(t)/60, indexByMinute-1) | indexByMinute)
+}
 
 func sinceEpoch(t time.Time) int64 { return max(t.Unix(), 0) }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -40,7 +41,7 @@ func (s *Spool) find(ctx context.Context, q *relay.Query, yield func(*relay.Life
 	if from := s.historyFrom(); since.Before(from) {
 		since = from
 	}
-	for _, r := range indexRanges(since, q.Until) {
+	for _, r := range s.indexRangesAround(since, q.Until) {
 		more, err := s.findIn(ctx, q, r, indexHash(property, text), yield)
 		if err != nil || !more {
 			return err
@@ -49,13 +50,22 @@ func (s *Spool) find(ctx context.Context, q *relay.Query, yield func(*relay.Life
 	return nil
 }
 
-// findIn yields the messages of a range of the index, and says whether more are wanted.
+// findIn yields the messages of a range of the index, and says whether more are wanted. What the disk does not
+// give back is passed over in steps that grow, for each try takes long; it has been reported.
 func (s *Spool) findIn(ctx context.Context, q *relay.Query, r indexRange, hash uint64, yield func(*relay.Life, error) bool) (more bool, err error) {
+	skip := int64(0)
 	for r.upper != nil && bytes.Compare(r.lower, r.upper) < 0 {
-		var page []relay.ID
-		if page, r.upper, err = s.indexed(ctx, r, hash); err != nil {
+		page, next, err := s.indexed(ctx, r, hash)
+		switch {
+		case errors.Is(err, relay.ErrCorrupt):
+			skip = max(1, 2*skip)
+			next = s.partsBefore(r.upper, skip)
+		case err != nil:
 			return false, err
+		default:
+			skip = 0
 		}
+		r.upper = next
 		for _, id := range page {
 			l, err := s.lifeOf(ctx, id)
 			if errors.Is(err, relay.ErrNotFound) || errors.Is(err, relay.ErrCorrupt) {
@@ -72,11 +82,21 @@ func (s *Spool) findIn(ctx context.Context, q *relay.Query, r indexRange, hash u
 	return true, nil
 }
 
+// indexRangesAround are wide enough for all messages that were received in between: the index goes by their
+// IDs, which are made a moment later, and which go on from the latest there was when a clock is set back.
+func (s *Spool) indexRangesAround(since, until time.Time) []indexRange {
+	if !until.IsZero() {
+		until = until.Add(24 * time.Hour)
+	}
+	return indexRanges(since.Add(-time.Minute), until)
+}
+
 // indexSteps is how many parts of the index are looked at in one sweep.
 const indexSteps = 500
 
 // indexed reads messages with the hash from a range, backwards, from one part of the index to the one before
-// that has anything. Next is where to go on, nil at the end.
+// that has anything. Next is where to go on, nil at the end. The error is ErrCorrupt where the disk does not give
+// back the range's last key; where it is another, that part is the last of this page.
 func (s *Spool) indexed(ctx context.Context, r indexRange, hash uint64) (ids []relay.ID, next []byte, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, nil, err
@@ -86,14 +106,13 @@ func (s *Spool) indexed(ctx context.Context, r indexRange, hash uint64) (ids []r
 	if err != nil {
 		return nil, nil, corrupt(err)
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	ok := it.Last()
-	for step := 0; ok; step++ {
-		part := append([]byte(nil), it.Key()[:indexPart]...)
+	defer it.Close() // its error is that of Error
+	for ok, step := it.Last(), 0; ok; step++ {
+		next = append([]byte(nil), it.Key()[:min(indexPart, len(it.Key()))]...)
 		if step == indexSteps {
-			return ids, after(part), nil
+			return ids, after(next), nil
 		}
-		prefix := binary.BigEndian.AppendUint64(part, hash)
+		prefix := binary.BigEndian.AppendUint64(next[:len(next):len(next)], hash)
 		for ok = it.SeekLT(after(prefix)); ok && bytes.HasPrefix(it.Key(), prefix); ok = it.Prev() {
 			if len(ids) == pageSize {
 				return ids, append(it.Key()[:len(it.Key()):len(it.Key())], 0), nil
@@ -102,9 +121,28 @@ func (s *Spool) indexed(ctx context.Context, r indexRange, hash uint64) (ids []r
 				ids = append(ids, relay.ID(it.Key()[len(prefix):]))
 			}
 		}
-		if ok && bytes.HasPrefix(it.Key(), part) {
-			ok = it.SeekLT(part)
+		if ok && bytes.HasPrefix(it.Key(), next) {
+			ok = it.SeekLT(next)
 		}
 	}
-	return ids, nil, corrupt(it.Error())
+	err = corrupt(it.Error())
+	switch {
+	case err == nil:
+		return ids, nil, nil
+	case next != nil && errors.Is(err, relay.ErrCorrupt):
+		return ids, next, nil
+	}
+	return nil, nil, err
+}
+
+// partsBefore is the key that begins the n-th part before a key.
+func (s *Spool) partsBefore(key []byte, n int64) []byte {
+	number := int64(binary.BigEndian.Uint32(minuteKey(s.o.Now())[1:])) + 1
+	if len(key) >= indexPart {
+		number = int64(binary.BigEndian.Uint32(key[1:]))
+	}
+	if number < n {
+		return nil
+	}
+	return partOfIndex(number - n)
 }

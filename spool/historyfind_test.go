@@ -3,6 +3,7 @@ package spool_test
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"hash/fnv"
 	"slices"
 	"testing"
@@ -84,4 +85,66 @@ func byDay(t *testing.T, s *spool.Spool, id relay.ID, sender string) {
 	if err := s.Overwrite(append(h.Sum(key), id[:]...), nil); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A block of the index that the disk does not give back hides what is in it, and nothing before it.
+func TestFindPastBadBlock(t *testing.T) {
+	t.Parallel()
+	c, fs, f := newClock(), vfs.NewMem(), &faults{}
+	m := mail{relay.NewIDs(c.now, rand.Reader)}
+	o := spool.Options{Dir: "spool", FS: fs, Now: c.now, Reserve: -1, Fault: f.add}
+	s, err := spool.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 3000
+	for range n {
+		c.advance(time.Minute)
+		msg, ds := m.message(1, 10)
+		if err := commit(t.Context(), s, msg, ds); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(s.Flush(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	hit := 0
+	for table, size := range tablesOf(t, fs) {
+		if badIndex(t, o, fs, table, size/2, n) {
+			hit++
+		}
+	}
+	if hit != 1 {
+		t.Errorf("the index was hit in %d tables, want one", hit)
+	}
+}
+
+// badIndex spoils a byte of a table in a copy of the spool, and says whether that hit the index. What is older
+// than what was hit is found then, and what is younger.
+func badIndex(t *testing.T, o spool.Options, from vfs.FS, table string, at int64, n int) bool {
+	t.Helper()
+	fs := vfs.NewMem()
+	if _, err := vfs.Clone(from, fs, "spool", "spool"); err != nil {
+		t.Fatal(err)
+	}
+	flip(t, fs, table, at)
+	o.FS = fs
+	s, err := spool.Open(o)
+	if err != nil {
+		return false // the format is in a table of its own
+	}
+	defer s.Close()
+	if _, err := s.Keys('i'); err == nil {
+		return false
+	}
+	got := found(t, s, relay.Query{Sender: "a@example.com"})
+	if len(got) < n/4 || len(got) == n {
+		t.Errorf("%d of %d messages are found, want most, and not those in the bad block", len(got), n)
+		return true
+	}
+	all := arrived(t, s)
+	if !slices.Contains(got, all[0]) || !slices.Contains(got, all[n-1]) {
+		t.Error("the oldest or the latest message is not found")
+	}
+	return true
 }

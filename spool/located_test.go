@@ -83,21 +83,7 @@ func spoilt(t *testing.T, from vfs.FS, table string, at int64, n int) bool {
 	if _, err := vfs.Clone(from, fs, "spool", "spool"); err != nil {
 		t.Fatal(err)
 	}
-	file, err := fs.OpenReadWrite(table, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := make([]byte, 1)
-	if _, err := file.ReadAt(b, at); err != nil {
-		t.Fatal(err)
-	}
-	b[0] ^= 0x55
-	if _, err := file.WriteAt(b, at); err != nil {
-		t.Fatal(err)
-	}
-	if err := file.Close(); err != nil {
-		t.Fatal(err)
-	}
+	flip(t, fs, table, at)
 	s, err := spool.Open(spool.Options{Dir: "spool", FS: fs, Fault: f.add})
 	if err != nil {
 		return false // what leads to all blocks
@@ -114,6 +100,26 @@ func spoilt(t *testing.T, from vfs.FS, table string, at int64, n int) bool {
 		t.Errorf("byte %d: %d faults, want few: %v", at, f.count(), f.all)
 	}
 	return true
+}
+
+// flip changes a byte of a file.
+func flip(t *testing.T, fs vfs.FS, name string, at int64) {
+	t.Helper()
+	file, err := fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 1)
+	if _, err := file.ReadAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 0x55
+	if _, err := file.WriteAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // wantAllButAside claims from all bins: each delivery is there or set aside.

@@ -58,7 +58,8 @@ type Spool struct {
 	unsynced atomic.Bool
 	wake     chan struct{}
 	stop     chan struct{}
-	ended    chan struct{}
+	// ended and released are closed as the background ends, and what closes cursors.
+	ended, released chan struct{}
 
 	// removed is set while there may be bodies that have been removed and still take space.
 	removed    atomic.Bool
@@ -91,6 +92,8 @@ func Open(o Options) (*Spool, error) {
 		wake:   make(chan struct{}, 1),
 		stop:   make(chan struct{}),
 		ended:  make(chan struct{}),
+
+		released: make(chan struct{}),
 	}
 	s.removed.Store(true)
 	s.untilStop, s.cancel = context.WithCancel(context.Background())
@@ -109,6 +112,7 @@ func Open(o Options) (*Spool, error) {
 	}
 	s.disk.open.Store(true)
 	go s.background()
+	go s.letGo()
 	return s, nil
 }
 
@@ -223,6 +227,7 @@ func (s *Spool) end() error {
 	s.using.Wait()
 	close(s.stop)
 	<-s.ended
+	<-s.released
 	s.cancel()
 	s.reclaims.Wait()
 	var err error

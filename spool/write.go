@@ -113,7 +113,6 @@ func (s *Spool) background() {
 			return
 		case <-tick.C:
 			s.keepReserve()
-			s.tendCursors(time.Now())
 			s.tendHistory()
 		case <-s.wake:
 			select {
