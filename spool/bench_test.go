@@ -116,10 +116,16 @@ func BenchmarkChurn(b *testing.B) {
 	}
 }
 
+// delivered is the event of a delivery.
+func delivered() relay.Event {
+	return relay.Event{
+		At: time.Now(), What: "delivered", Recipients: []int{0}, Host: "mx.example.net", Attempts: 1,
+		Reply: relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ok: queued as 4XyZ1234567890"},
+	}
+}
+
 func benchmarkChurn(b *testing.B, size int, keep time.Duration) {
 	s, c := openCounted(b, vfs.Default, 0, keep)
-	event := relay.Event{At: time.Now(), What: "delivered", Recipients: []int{0}, Host: "mx.example.net", Attempts: 1,
-		Reply: relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ok: queued as 4XyZ1234567890"}}
 	run(b, 100, b.N, func(m mail) {
 		msg, ds := m.message(1, size)
 		msg.Header = []byte("Message-ID: <" + msg.ID.String() + "@example.com>\r\nSubject: test\r\n\r\n")
@@ -128,7 +134,7 @@ func benchmarkChurn(b *testing.B, size int, keep time.Duration) {
 		if err := commit(b.Context(), s, msg, ds); err != nil {
 			b.Error(err)
 		}
-		st := relay.Settlement{Delivery: ds[0], Message: msg, Events: []relay.Event{event}}
+		st := relay.Settlement{Delivery: ds[0], Message: msg, Events: []relay.Event{delivered()}}
 		if err := s.Settle(b.Context(), st); err != nil {
 			b.Error(err)
 		}

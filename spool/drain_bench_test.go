@@ -84,7 +84,5 @@ func deliver(b *testing.B, s *spool.Spool, d relay.Delivery, buf []byte) error {
 	if err != io.EOF {
 		return err
 	}
-	event := relay.Event{At: time.Now(), What: "delivered", Recipients: []int{0}, Host: "mx.example.net", Attempts: 1,
-		Reply: relay.Reply{Code: 250, Enhanced: relay.EnhancedCode{2, 0, 0}, Text: "Ok: queued as 4XyZ1234567890"}}
-	return s.Settle(b.Context(), relay.Settlement{Delivery: d, Message: m, Events: []relay.Event{event}})
+	return s.Settle(b.Context(), relay.Settlement{Delivery: d, Message: m, Events: []relay.Event{delivered()}})
 }

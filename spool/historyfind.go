@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -41,7 +40,7 @@ func (s *Spool) find(ctx context.Context, q *relay.Query, yield func(*relay.Life
 	if from := s.historyFrom(); since.Before(from) {
 		since = from
 	}
-	for _, r := range s.indexRangesAround(since, q.Until) {
+	for _, r := range indexRangesAround(since, q.Until) {
 		more, err := s.findIn(ctx, q, r, indexHash(property, text), yield)
 		if err != nil || !more {
 			return err
@@ -59,7 +58,7 @@ func (s *Spool) findIn(ctx context.Context, q *relay.Query, r indexRange, hash u
 		switch {
 		case errors.Is(err, relay.ErrCorrupt):
 			skip = max(1, 2*skip)
-			next = s.partsBefore(r.upper, skip)
+			next = partsBefore(r.upper, skip, s.o.Now())
 		case err != nil:
 			return false, err
 		default:
@@ -82,21 +81,12 @@ func (s *Spool) findIn(ctx context.Context, q *relay.Query, r indexRange, hash u
 	return true, nil
 }
 
-// indexRangesAround are wide enough for all messages that were received in between: the index goes by their
-// IDs, which are made a moment later, and which go on from the latest there was when a clock is set back.
-func (s *Spool) indexRangesAround(since, until time.Time) []indexRange {
-	if !until.IsZero() {
-		until = until.Add(24 * time.Hour)
-	}
-	return indexRanges(since.Add(-time.Minute), until)
-}
-
 // indexSteps is how many parts of the index are looked at in one sweep.
 const indexSteps = 500
 
 // indexed reads messages with the hash from a range, backwards, from one part of the index to the one before
-// that has anything. Next is where to go on, nil at the end. The error is ErrCorrupt where the disk does not give
-// back the range's last key; where it is another, that part is the last of this page.
+// that has anything. Next is where to go on, nil at the end. Where the disk does not give back a key, the page ends
+// with the part before it; ErrCorrupt says that it is the range's last.
 func (s *Spool) indexed(ctx context.Context, r indexRange, hash uint64) (ids []relay.ID, next []byte, err error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, nil, err
@@ -133,16 +123,4 @@ func (s *Spool) indexed(ctx context.Context, r indexRange, hash uint64) (ids []r
 		return ids, next, nil
 	}
 	return nil, nil, err
-}
-
-// partsBefore is the key that begins the n-th part before a key.
-func (s *Spool) partsBefore(key []byte, n int64) []byte {
-	number := int64(binary.BigEndian.Uint32(minuteKey(s.o.Now())[1:])) + 1
-	if len(key) >= indexPart {
-		number = int64(binary.BigEndian.Uint32(key[1:]))
-	}
-	if number < n {
-		return nil
-	}
-	return partOfIndex(number - n)
 }

@@ -138,7 +138,7 @@ func badIndex(t *testing.T, o spool.Options, from vfs.FS, table string, at int64
 		return false
 	}
 	got := found(t, s, relay.Query{Sender: "a@example.com"})
-	if len(got) < n/4 || len(got) == n {
+	if len(got) < n*3/4 || len(got) == n {
 		t.Errorf("%d of %d messages are found, want most, and not those in the bad block", len(got), n)
 		return true
 	}

@@ -25,8 +25,8 @@ type Options struct {
 	// FreeSpace says how many bytes are free; nil means to ask the file system.
 	FreeSpace func() (int64, error)
 	// Memtable is how many bytes of recent writes are kept in memory. Mail that is
-	// delivered before that much new has arrived is never written a second time. Up to
-	// twice as much is in use at times; 0 means 32 MiB.
+	// delivered before that much new has arrived is never written a second time. As a rule up to
+	// twice as much is in use, and three times while a flush lags; 0 means 32 MiB.
 	Memtable int64
 	// Cache is the size in bytes of the cache of blocks read, beside the memtables; 0 means 16 MiB.
 	Cache int64
