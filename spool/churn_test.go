@@ -53,8 +53,8 @@ func TestChurnForDays(t *testing.T) {
 		if err := s.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		if day == 2 {
-			settled = wantTidy(t, s, 1<<62)
+		if day >= 2 && day < 5 { // the most of some days: right after a compaction less is used
+			settled = max(settled, wantTidy(t, s, 1<<62))
 		}
 	}
 	wantTidy(t, s, settled+settled/2)
