@@ -39,12 +39,25 @@ func (s *Scheduler) alarmFor(b *bin, now time.Time) time.Time {
 		return later(now, b.gate.until)
 	case b.refilling || b.probing() && busy:
 		return time.Time{}
-	case !s.hasRoom(b) && busy:
-		return time.Time{}
 	case !s.hasRoom(b):
-		return now.Add(spoolPause)
+		return s.alarmForRoom(b, now, busy)
 	}
 	return b.wake()
+}
+
+// alarmForRoom is the same for a bin that has no room for more in memory. It is looked at again as soon as a
+// delivery of its own has left, if there is one; a flow with nothing in memory need not wait for that.
+func (s *Scheduler) alarmForRoom(b *bin, now time.Time, busy bool) time.Time {
+	starving := b.starving.first()
+	switch {
+	case starving == nil && busy:
+		return time.Time{}
+	case starving != nil && starving.at.After(now) && s.hasReserve():
+		return starving.at
+	case starving != nil:
+		return later(starving.at, now.Add(spoolPause))
+	}
+	return now.Add(spoolPause)
 }
 
 // dispatch brings the bin's deliveries to a pool, or its destination to resolution.

@@ -1,6 +1,9 @@
 package relay
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // bin holds what is known in memory of one destination's deliveries. Most of them are in
 // the spool; a bounded number are claimed and wait here, ready for a courier. Fields are
@@ -11,6 +14,8 @@ type bin struct {
 	// hungry has the flows that want deliveries from the spool, by when those are due, or the flow
 	// was loaded last if that is later.
 	hungry alarms[*flow]
+	// starving are those of them with nothing in memory.
+	starving alarms[*flow]
 	// lanes have the flows with deliveries in memory, by rank.
 	lanes []*lane
 	// slow has the flows that their rates hold up, by when they may go on.
@@ -68,11 +73,13 @@ type flow struct {
 	// reserved counts deliveries that are about to be committed and come here.
 	reserved int
 	// live says that the bin counts the flow among those that have anything.
-	live   bool
-	hunger *alarm[*flow]
-	slow   *alarm[*flow]
-	lane   *lane
-	place  *entrant[*flow]
+	live                 bool
+	hunger, starve, slow *alarm[*flow]
+	// place is the flow's in its lane, turn its place in its sender's mail for the site, or on the lane's
+	// bench. Sender is nil while it has no place there.
+	lane        *lane
+	place, turn *entrant[*flow]
+	sender      *sender
 	// offered is how many of its deliveries count among the lane's.
 	offered int
 	meters  meters
@@ -115,7 +122,8 @@ func (b *bin) flow(name Flow) *flow {
 	f := b.flows[name]
 	if f == nil {
 		f = &flow{name: name, lane: b.lane(name.rank())}
-		f.hunger, f.slow, f.place = newAlarm(f), newAlarm(f), newEntrant(f)
+		f.hunger, f.starve, f.slow = newAlarm(f), newAlarm(f), newAlarm(f)
+		f.place, f.turn = newEntrant(f), newEntrant(f)
 		f.meters, f.weight = b.limits.ofFlow(name.Name())
 		b.flows[name] = f
 		b.limits.known += flowSize + int64(len(name))
@@ -143,9 +151,21 @@ func (b *bin) review(f *flow) {
 	if !at.IsZero() {
 		at = later(earlier(at, f.pull), f.filled)
 	}
-	b.hungry.set(f.hunger, at)
+	b.setHunger(f, at)
 	b.settleLife(f)
 }
+
+// setHunger says from when the flow wants deliveries from the spool; the zero time is never.
+func (b *bin) setHunger(f *flow, at time.Time) {
+	b.hungry.set(f.hunger, at)
+	if !f.bare() {
+		at = time.Time{}
+	}
+	b.starving.set(f.starve, at)
+}
+
+// bare says that the flow has nothing in memory.
+func (f *flow) bare() bool { return len(f.queue)+f.reserved == 0 }
 
 // settleLife keeps the number of live flows, and forgets a flow that is over and owes nothing.
 func (b *bin) settleLife(f *flow) {
@@ -210,25 +230,24 @@ func (b *bin) pushBack(d Delivery) {
 	b.review(f)
 }
 
-// pop takes the next delivery of a lane, the flows being served in fairness. Those that their
-// rates hold up are left out.
-func (b *bin) pop(l *lane, now time.Time) (Delivery, bool) {
-	for e := l.ready.next(); e != nil; e = l.ready.next() {
-		f := e.value
-		if at := f.meters.ready(oneMessage); at.After(now) {
-			b.slow.set(f.slow, at)
-			b.review(f)
-			continue
+// ready are the flows that take part in the turns of their lanes.
+func (b *bin) ready() iter.Seq[*flow] {
+	return func(yield func(*flow) bool) {
+		for _, l := range b.lanes {
+			for _, e := range l.ready.heap {
+				if !yield(e.value) {
+					return
+				}
+			}
 		}
-		return b.serve(f), true
 	}
-	return Delivery{}, false
 }
 
 // popAny takes a delivery, whatever the rates say: it is not for the next hop.
 func (b *bin) popAny() (Delivery, bool) {
 	for _, l := range b.lanes {
 		if e := l.ready.next(); e != nil {
+			l.charge(e.value, len(e.value.queue[0].Recipients))
 			return b.serve(e.value), true
 		}
 	}
@@ -240,14 +259,13 @@ func (b *bin) popAny() (Delivery, bool) {
 	return Delivery{}, false
 }
 
-// serve takes the first delivery of a flow, which pays for it.
+// serve takes the first delivery of a flow.
 func (b *bin) serve(f *flow) Delivery {
 	d := f.queue[0]
 	f.queue[0] = Delivery{}
 	if f.queue = f.queue[1:]; len(f.queue) == 0 {
 		f.queue = nil // not to hold on to the memory behind it
 	}
-	f.lane.ready.charge(f.place, float64(len(d.Recipients))/f.weight)
 	b.memory -= footprint(d)
 	b.count--
 	b.away++

@@ -66,8 +66,8 @@ func (s *Scheduler) resume(p *pool, at time.Time) {
 
 // mayDial says whether the rates of connections allow one more, and pays for it.
 func (s *Scheduler) mayDial(p *pool, now time.Time) bool {
-	l := p.turns.next(true)
-	if p.dialAfter = later(p.meters.ready(oneConnection), l.bin.meters.ready(oneConnection)); p.dialAfter.After(now) {
+	from := p.turns.next(true).lane.bin
+	if p.dialAfter = later(p.meters.ready(oneConnection), from.meters.ready(oneConnection)); p.dialAfter.After(now) {
 		s.resume(p, p.dialAfter)
 		return false
 	}

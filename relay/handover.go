@@ -22,7 +22,7 @@ func (s *Scheduler) reserve(m *Message, ds []Delivery) {
 		b := s.bin(d.To)
 		f := b.flow(d.Flow)
 		behind := f.refilling || !f.next.IsZero() && !f.next.After(now)
-		if behind || b.paused != nil || b.probing() || !s.hasRoom(b) {
+		if behind || b.paused != nil || b.probing() || !s.hasRoom(b) && !(f.bare() && s.hasReserve()) {
 			continue
 		}
 		d.Claimed, d.message = true, m

@@ -63,8 +63,8 @@ func (s *Scheduler) clear(p *pool) {
 	if !p.shut() {
 		return
 	}
-	for l := p.turns.next(true); l != nil; l = p.turns.next(true) {
-		s.unload(l.bin)
+	for f := p.turns.next(true); f != nil; f = p.turns.next(true) {
+		s.unload(f.lane.bin)
 	}
 	for b := range p.aside {
 		s.unload(b)

@@ -8,7 +8,10 @@ type lane struct {
 	ready fair[*flow]
 	// count is how many deliveries the flows in ready have.
 	count int
+	// place is the lane's among those of its rank in the pool, while it takes part.
 	place *entrant[*lane]
+	// bench has flows that a sender's turn came to while the lane took no part.
+	bench fair[*flow]
 }
 
 // lane finds or makes the bin's lane of a rank.
@@ -38,70 +41,12 @@ func (l *lane) admit(f *flow) {
 	} else {
 		l.ready.leave(f.place)
 	}
+	if p := l.bin.pool; p != nil {
+		p.turns.admit(f)
+	}
 }
 
-// turns share a pool's slots among the ranks.
-type turns struct {
-	lanes [ranks]fair[*lane]
-	clock [ranks]float64
-	now   float64
-}
-
-// enter lets a lane take part.
-func (t *turns) enter(l *lane) {
-	if l.place.index >= 0 {
-		return
-	}
-	if t.lanes[l.rank].len() == 0 {
-		t.clock[l.rank] = max(t.clock[l.rank], t.now)
-	}
-	t.lanes[l.rank].enter(l.place)
-}
-
-func (t *turns) leave(l *lane) { t.lanes[l.rank].leave(l.place) }
-
-// next is the lane to be served, nil when there is none. Retries may be left out.
-func (t *turns) next(retries bool) *lane {
-	best := ranks
-	for r := range ranks {
-		if t.lanes[r].len() == 0 || r.retry() && !retries {
-			continue
-		}
-		if best == ranks || t.clock[r] < t.clock[best] {
-			best = r
-		}
-	}
-	if best == ranks {
-		return nil
-	}
-	return t.lanes[best].next().value
-}
-
-// charge books what a lane has been served.
-func (t *turns) charge(l *lane, recipients int) {
-	t.now = max(t.now, t.clock[l.rank])
-	t.clock[l.rank] += float64(recipients) / rankShares[l.rank]
-	t.lanes[l.rank].charge(l.place, float64(recipients))
-}
-
-// waiting says whether any lane takes part.
-func (t *turns) waiting() bool {
-	for r := range t.lanes {
-		if t.lanes[r].len() > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// backlog says whether at least n deliveries wait.
-func (t *turns) backlog(n int) bool {
-	for r := range t.lanes {
-		for _, e := range t.lanes[r].heap {
-			if n -= e.value.count; n <= 0 {
-				return true
-			}
-		}
-	}
-	return false
+// charge books what a flow has been served by its lane's turn.
+func (l *lane) charge(f *flow, recipients int) {
+	l.ready.charge(f.place, float64(recipients)/f.weight)
 }

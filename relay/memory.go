@@ -8,6 +8,10 @@ func (s *Scheduler) push(b *bin, f *flow, ds ...Delivery) {
 	b.push(f, ds...)
 }
 
+// reserveShare is the part of the memory for deliveries, one in so many, that is kept for flows with nothing
+// there, of bins that have no room for more.
+const reserveShare = 8
+
 // hasRoom says whether the bin may hold more in memory. The more is held in all, the less a
 // bin may have of it, so that slow destinations leave room for those that come later; what
 // has nothing is always given something.
@@ -15,8 +19,12 @@ func (s *Scheduler) hasRoom(b *bin) bool { return b.memory == 0 || s.room(b) > 0
 
 // room is how many bytes more the bin may hold.
 func (s *Scheduler) room(b *bin) int64 {
-	return min(s.o.BinMemory, (s.o.Memory-s.memory)/4) - b.memory
+	return min(s.o.BinMemory, (s.o.Memory-s.o.Memory/reserveShare-s.memory)/4) - b.memory
 }
+
+// hasReserve says whether a flow that has nothing in memory may have a delivery there, be there room in the bin
+// or not: it is not to wait for those of others that fill it.
+func (s *Scheduler) hasReserve() bool { return s.memory < s.o.Memory }
 
 // unload releases all that the bin has in memory: it waits in the spool. The spool is not
 // asked while mu is held, as it may wait for the disk; what is released is noted after.

@@ -103,6 +103,9 @@ func (p *pool) join(b *bin, site *Site) {
 	p.site = site
 	b.site, b.pool = site, p
 	p.members[b] = struct{}{}
+	for f := range b.ready() {
+		p.turns.admit(f)
+	}
 }
 
 // enter lets the bin's deliveries in memory take their turns, or puts the bin aside while its
@@ -117,8 +120,6 @@ func (p *pool) enter(b *bin, now time.Time) {
 	for _, l := range b.lanes {
 		if l.count > 0 {
 			p.turns.enter(l)
-		} else {
-			p.turns.leave(l)
 		}
 	}
 }
@@ -134,6 +135,9 @@ func (p *pool) leave(b *bin) {
 // part ends the bin's membership.
 func (p *pool) part(b *bin) {
 	p.leave(b)
+	for f := range b.ready() {
+		p.turns.dismiss(f)
+	}
 	delete(p.members, b)
 	if p.prober == b {
 		p.prober = nil
@@ -150,16 +154,16 @@ func (p *pool) wantsCourier(now time.Time) bool {
 	return p.couriers < p.window.limit() && p.turns.backlog(p.dialing+1)
 }
 
-// pick takes the next delivery: ranks, bins and flows are served in fairness. A bin whose
+// pick takes the next delivery: ranks, bins and senders are served in fairness. A bin whose
 // resolution has expired is returned in aside instead, and has left the pool; so is one that its
-// limits hold up, which is still a member.
+// limits hold up, which is still a member. Flows that their rates hold up are left out.
 func (p *pool) pick(now time.Time, retries bool) (d Delivery, from *bin, aside []*bin) {
 	for {
-		l := p.turns.next(retries)
-		if l == nil {
+		f := p.turns.next(retries)
+		if f == nil {
 			return Delivery{}, nil, aside
 		}
-		b := l.bin
+		b := f.lane.bin
 		if b.site.stale(now) {
 			p.part(b)
 			aside = append(aside, b)
@@ -171,17 +175,16 @@ func (p *pool) pick(now time.Time, retries bool) (d Delivery, from *bin, aside [
 			aside = append(aside, b)
 			continue
 		}
-		d, ok := b.pop(l, now)
-		if ok {
-			p.turns.charge(l, len(d.Recipients))
+		if at := f.meters.ready(oneMessage); at.After(now) {
+			b.slow.set(f.slow, at)
+			b.review(f)
+			if f.lane.count == 0 {
+				aside = append(aside, b)
+			}
+			continue
 		}
-		if l.count == 0 {
-			p.turns.leave(l)
-		}
-		if ok {
-			return d, b, aside
-		}
-		aside = append(aside, b)
+		p.turns.charge(f, len(f.queue[0].Recipients))
+		return b.serve(f), b, aside
 	}
 }
 

@@ -17,16 +17,20 @@ func (s *Scheduler) refill(b *bin, now time.Time) {
 	s.refills.run(func() { s.refillOnce(b) })
 }
 
-// hunger is the flow to be loaded next, nil when there is none or no room for it.
+// hunger is the flow to be loaded next, nil when there is none or no room for it. Those with nothing in memory
+// come first.
 func (s *Scheduler) hunger(b *bin, now time.Time) *flow {
-	first := b.hungry.first()
-	if first == nil || b.paused != nil || first.at.After(now) || !s.hasRoom(b) || !b.reachable(now) {
+	if b.paused != nil || !b.reachable(now) || b.probing() && b.count+b.away > 0 {
 		return nil
 	}
-	if b.probing() && b.count+b.away > 0 {
-		return nil
+	room := s.hasRoom(b)
+	if first := b.starving.first(); first != nil && !first.at.After(now) && (room || s.hasReserve()) {
+		return first.value
 	}
-	return first.value
+	if first := b.hungry.first(); first != nil && !first.at.After(now) && room {
+		return first.value
+	}
+	return nil
 }
 
 // refillOnce claims for one flow of the bin. If another is hungry, the bin queues up again:

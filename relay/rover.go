@@ -329,7 +329,7 @@ func (r *rover) unshelve(b *bin) {
 // forgetFlow drops a flow that waits in the spool, and its bin with the last.
 func (s *Scheduler) forgetFlow(b *bin, f *flow) {
 	f.next = time.Time{}
-	b.hungry.set(f.hunger, time.Time{})
+	b.setHunger(f, time.Time{})
 	if f.live {
 		f.live = false
 		b.live--

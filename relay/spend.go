@@ -71,8 +71,8 @@ func (s *Scheduler) spendConnection(p *pool, now time.Time) {
 		p.provider.connections++
 	}
 	p.meters.take(oneConnection, now)
-	if l := p.turns.next(true); l != nil {
-		l.bin.meters.take(oneConnection, now)
+	if f := p.turns.next(true); f != nil {
+		f.lane.bin.meters.take(oneConnection, now)
 	}
 }
 

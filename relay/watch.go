@@ -191,6 +191,9 @@ func (b *bin) audit() error {
 			live++
 		}
 		offered[f.lane.rank] += f.offered
+		if turns := b.pool != nil && f.offered > 0; turns != (f.turn.index >= 0) || f.sender != nil && !turns {
+			return fmt.Errorf("flow %q offers %d deliveries, and has a turn: %v", f.name, f.offered, f.turn.index >= 0)
+		}
 	}
 	switch {
 	case count != b.count || live != b.live || b.away < 0:
@@ -201,6 +204,9 @@ func (b *bin) audit() error {
 	for _, l := range b.lanes {
 		if l.count != offered[l.rank] {
 			return fmt.Errorf("%d deliveries ready, %d are counted", offered[l.rank], l.count)
+		}
+		if l.count == 0 && l.place.index >= 0 {
+			return errors.New("a lane without deliveries takes part in the turns of its site")
 		}
 	}
 	return nil
