@@ -28,6 +28,12 @@ func (s *Scheduler) advance(b *bin) {
 	}
 }
 
+func (s *Scheduler) advanceAll(bs []*bin) {
+	for _, b := range bs {
+		s.advance(b)
+	}
+}
+
 // alarmFor is when the bin is to be looked at again if nothing happens to it before. Zero
 // means that only an event can bring it on.
 func (s *Scheduler) alarmFor(b *bin, now time.Time) time.Time {
@@ -52,7 +58,7 @@ func (s *Scheduler) alarmForRoom(b *bin, now time.Time, busy bool) time.Time {
 	switch {
 	case starving == nil && busy:
 		return time.Time{}
-	case starving != nil && starving.at.After(now) && s.hasReserve():
+	case starving != nil && starving.at.After(now) && s.hasExtraRoom(b):
 		return starving.at
 	case starving != nil:
 		return later(starving.at, now.Add(spoolPause))
@@ -86,7 +92,7 @@ func (s *Scheduler) dispatch(b *bin, now time.Time) {
 func (s *Scheduler) bin(to Destination) *bin {
 	b := s.bins[to]
 	if b == nil {
-		b = newBin(to, s.limits)
+		b = newBin(to, s.limits, &s.memory)
 		b.paused = s.pauses.of(to)
 		s.bins[to] = b
 		s.rover.unshelve(b)
@@ -114,7 +120,6 @@ func (s *Scheduler) putBack(d Delivery) {
 	defer s.mu.Unlock()
 	b := s.bin(d.To)
 	b.pushBack(d)
-	s.memory += footprint(d)
 	s.advance(b)
 }
 

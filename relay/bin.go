@@ -20,8 +20,9 @@ type bin struct {
 	lanes []*lane
 	// slow has the flows that their rates hold up, by when they may go on.
 	slow alarms[*flow]
-	// memory is what the deliveries in memory take, those reserved for included, in bytes.
-	memory int64
+	// memory is what the deliveries in memory take, those reserved for included, and all that of all bins.
+	memory usage
+	all    *usage
 	// count is how many deliveries wait in memory; away is how many are with couriers.
 	count, away int
 	// live counts the flows that have anything. The others are remembered for what they
@@ -64,6 +65,8 @@ type flow struct {
 	// cannot know of it.
 	noted     time.Time
 	refilling bool
+	// extra says that what is being loaded is beyond the room of the bin.
+	extra bool
 	// filled is when the flow was loaded last: those that were not since go before it.
 	filled time.Time
 	// pull is since when the flow is pulled early, zero when it is not; pulled are the deliveries that
@@ -75,11 +78,12 @@ type flow struct {
 	// live says that the bin counts the flow among those that have anything.
 	live                 bool
 	hunger, starve, slow *alarm[*flow]
-	// place is the flow's in its lane, turn its place in its sender's mail for the site, or on the lane's
-	// bench. Sender is nil while it has no place there.
+	// place is the flow's in its lane. Turn is its place among its sender's flows at the site or, with benched, on
+	// the lane's bench; sender is nil while it has none of both.
 	lane        *lane
 	place, turn *entrant[*flow]
 	sender      *sender
+	benched     bool
 	// offered is how many of its deliveries count among the lane's.
 	offered int
 	meters  meters
@@ -99,8 +103,8 @@ const (
 	flowBatchLeast = 4
 )
 
-func newBin(to Destination, limits *limiter) *bin {
-	b := &bin{to: to, flows: make(map[Flow]*flow), limits: limits}
+func newBin(to Destination, limits *limiter, all *usage) *bin {
+	b := &bin{to: to, flows: make(map[Flow]*flow), limits: limits, all: all}
 	b.alarm = newAlarm(b)
 	b.meters, b.most = limits.ofDestination(to)
 	limits.known += binSize + int64(len(to.Route)+len(to.Domain))
@@ -212,8 +216,8 @@ func (b *bin) dropFlow(f *flow) {
 
 // push adds claimed deliveries to the end of their flow.
 func (b *bin) push(f *flow, ds ...Delivery) {
-	for _, d := range ds {
-		b.memory += footprint(d)
+	for i := range ds {
+		b.occupy(&ds[i])
 	}
 	f.queue = append(f.queue, ds...)
 	b.count += len(ds)
@@ -224,7 +228,7 @@ func (b *bin) push(f *flow, ds ...Delivery) {
 func (b *bin) pushBack(d Delivery) {
 	f := b.flow(d.Flow)
 	f.queue = append([]Delivery{d}, f.queue...)
-	b.memory += footprint(d)
+	b.occupy(&d)
 	b.count++
 	b.away--
 	b.review(f)
@@ -266,7 +270,7 @@ func (b *bin) serve(f *flow) Delivery {
 	if f.queue = f.queue[1:]; len(f.queue) == 0 {
 		f.queue = nil // not to hold on to the memory behind it
 	}
-	b.memory -= footprint(d)
+	b.vacate(&d)
 	b.count--
 	b.away++
 	b.review(f)
@@ -305,8 +309,8 @@ func (b *bin) unload() []Delivery {
 		if len(f.queue) == 0 {
 			continue
 		}
-		for _, d := range f.queue {
-			b.memory -= footprint(d)
+		for i := range f.queue {
+			b.vacate(&f.queue[i])
 		}
 		all = append(all, f.queue...)
 		b.count -= len(f.queue)
@@ -365,16 +369,6 @@ const lingerers = 64
 // next delivery need not be resolved again.
 func (b *bin) lingers() bool {
 	return b.pool != nil && b.pool.couriers > 0 && len(b.pool.members) <= lingerers
-}
-
-// footprint is roughly what a delivery takes in memory, in bytes, with its message if that is
-// at hand.
-func footprint(d Delivery) int64 {
-	n := 256 + 8*len(d.Recipients) + len(d.Last.Text)
-	if d.message != nil {
-		n += 512 + len(d.message.Header) + 128*len(d.message.Envelope.Recipients)
-	}
-	return int64(n)
 }
 
 // earlier is the earlier of two times, where zero means never.

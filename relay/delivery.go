@@ -82,6 +82,8 @@ type Delivery struct {
 	Suspended time.Duration
 	// message is at hand while a fresh delivery is handed over in memory.
 	message *Message
+	// extra says that it is in memory beyond the room of its bin.
+	extra bool
 	// paid is how many bytes the rates were charged for as a courier took it.
 	paid int64
 	// Claimed says that whoever holds this value holds the claim: nobody else will be

@@ -42,16 +42,16 @@ func (s *Scheduler) pick(c *courier, now time.Time) (Delivery, bool) {
 		s.resume(p, p.slowed)
 		return Delivery{}, false
 	}
-	d, from, aside := p.pick(now, c.retrying || p.retryRoom(s.live().RetryShare))
-	for _, b := range aside {
-		s.advance(b)
-	}
-	if from == nil {
+	f, aside := p.pick(now, c.retrying || p.retryRoom(s.live().RetryShare))
+	if f == nil {
+		s.advanceAll(aside)
 		return Delivery{}, false
 	}
-	s.spend(p, from, &d, now)
+	from := f.lane.bin
+	s.spend(p, f, &f.queue[0], now)
+	d := from.serve(f)
+	s.advanceAll(aside)
 	c.hold(d)
-	s.memory -= footprint(d)
 	s.refill(from, now)
 	return d, true
 }
@@ -66,7 +66,7 @@ func (s *Scheduler) resume(p *pool, at time.Time) {
 
 // mayDial says whether the rates of connections allow one more, and pays for it.
 func (s *Scheduler) mayDial(p *pool, now time.Time) bool {
-	from := p.turns.next(true).lane.bin
+	from := p.turns.first()
 	if p.dialAfter = later(p.meters.ready(oneConnection), from.meters.ready(oneConnection)); p.dialAfter.After(now) {
 		s.resume(p, p.dialAfter)
 		return false

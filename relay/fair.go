@@ -28,9 +28,17 @@ func (q *fair[T]) enter(e *entrant[T]) {
 	if e.index >= 0 {
 		return
 	}
-	e.clock = max(e.clock, q.now)
 	q.seq++
 	e.seq = q.seq
+	q.resume(e)
+}
+
+// resume is enter for a competitor that was kept from its turn: it does not go to the end of the line.
+func (q *fair[T]) resume(e *entrant[T]) {
+	if e.index >= 0 {
+		return
+	}
+	e.clock = max(e.clock, q.now)
 	heap.Push(&q.heap, e)
 }
 
@@ -56,6 +64,14 @@ func (q *fair[T]) charge(e *entrant[T], cost float64) {
 	if e.index >= 0 {
 		q.seq++
 		e.seq = q.seq
+		heap.Fix(&q.heap, e.index)
+	}
+}
+
+// owe sees to it that a competitor is behind by that much at least. It is for what was served without its turn.
+func (q *fair[T]) owe(e *entrant[T], cost float64) {
+	e.clock = max(e.clock, q.now+cost)
+	if e.index >= 0 {
 		heap.Fix(&q.heap, e.index)
 	}
 }

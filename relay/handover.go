@@ -22,14 +22,14 @@ func (s *Scheduler) reserve(m *Message, ds []Delivery) {
 		b := s.bin(d.To)
 		f := b.flow(d.Flow)
 		behind := f.refilling || !f.next.IsZero() && !f.next.After(now)
-		if behind || b.paused != nil || b.probing() || !s.hasRoom(b) && !(f.bare() && s.hasReserve()) {
+		d.extra = !s.hasRoom(b)
+		if behind || b.paused != nil || b.probing() || d.extra && !(f.bare() && s.hasExtraRoom(b)) {
 			continue
 		}
 		d.Claimed, d.message = true, m
 		f.reserved++
-		b.settleLife(f) // or nothing would keep the bin until the commit has returned
-		b.memory += footprint(*d)
-		s.memory += footprint(*d)
+		b.review(f) // or nothing would keep the bin until the commit has returned
+		b.occupy(d)
 	}
 }
 
@@ -37,8 +37,7 @@ func (s *Scheduler) reserve(m *Message, ds []Delivery) {
 func (s *Scheduler) unreserve(b *bin, d Delivery) *flow {
 	f := b.flow(d.Flow)
 	f.reserved--
-	b.memory -= footprint(d)
-	s.memory -= footprint(d)
+	b.vacate(&d)
 	return f
 }
 
@@ -68,7 +67,7 @@ func (s *Scheduler) accept(ds []Delivery) {
 		switch {
 		case d.Claimed:
 			b := s.bin(d.To)
-			s.push(b, s.unreserve(b, d), d)
+			b.push(s.unreserve(b, d), d)
 			s.advance(b)
 		case d.Held == "":
 			s.note(d)

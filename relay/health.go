@@ -63,8 +63,8 @@ func (s *Scheduler) clear(p *pool) {
 	if !p.shut() {
 		return
 	}
-	for f := p.turns.next(true); f != nil; f = p.turns.next(true) {
-		s.unload(f.lane.bin)
+	for b := p.turns.first(); b != nil; b = p.turns.first() {
+		s.unload(b)
 	}
 	for b := range p.aside {
 		s.unload(b)

@@ -43,7 +43,7 @@ func TestNewcomerAmongBusySenders(t *testing.T) {
 func TestNewcomerAmongManyDestinations(t *testing.T) {
 	tests := map[string]relay.SchedulerOptions{
 		"as a rule":            {},
-		"without memory":       {Memory: 1000 * 300},
+		"without memory":       {Memory: 2000 * 300},
 		"limited destinations": {Limits: relay.Limits{Destinations: []relay.DestinationLimit{{Domain: "*", Connections: 1}}}},
 	}
 	for name, o := range tests {

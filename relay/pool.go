@@ -116,10 +116,11 @@ func (p *pool) enter(b *bin, now time.Time) {
 		p.aside[b] = struct{}{}
 		return
 	}
+	_, again := p.aside[b]
 	delete(p.aside, b)
 	for _, l := range b.lanes {
 		if l.count > 0 {
-			p.turns.enter(l)
+			p.turns.enter(l, again)
 		}
 	}
 }
@@ -135,6 +136,9 @@ func (p *pool) leave(b *bin) {
 // part ends the bin's membership.
 func (p *pool) part(b *bin) {
 	p.leave(b)
+	for _, l := range b.lanes {
+		l.place.clock = 0 // the next pool has a clock of its own
+	}
 	for f := range b.ready() {
 		p.turns.dismiss(f)
 	}
@@ -154,14 +158,14 @@ func (p *pool) wantsCourier(now time.Time) bool {
 	return p.couriers < p.window.limit() && p.turns.backlog(p.dialing+1)
 }
 
-// pick takes the next delivery: ranks, bins and senders are served in fairness. A bin whose
-// resolution has expired is returned in aside instead, and has left the pool; so is one that its
+// pick chooses the flow whose first delivery is next, and books that: ranks, bins and senders are served in
+// fairness. A bin whose resolution has expired is returned in aside instead, and has left the pool; so is one that its
 // limits hold up, which is still a member. Flows that their rates hold up are left out.
-func (p *pool) pick(now time.Time, retries bool) (d Delivery, from *bin, aside []*bin) {
+func (p *pool) pick(now time.Time, retries bool) (f *flow, aside []*bin) {
 	for {
-		f := p.turns.next(retries)
+		f, bySender := p.turns.next(retries, now)
 		if f == nil {
-			return Delivery{}, nil, aside
+			return nil, aside
 		}
 		b := f.lane.bin
 		if b.site.stale(now) {
@@ -183,8 +187,8 @@ func (p *pool) pick(now time.Time, retries bool) (d Delivery, from *bin, aside [
 			}
 			continue
 		}
-		p.turns.charge(f, len(f.queue[0].Recipients))
-		return b.serve(f), b, aside
+		p.turns.charge(f, bySender, len(f.queue[0].Recipients))
+		return f, aside
 	}
 }
 

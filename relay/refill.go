@@ -24,7 +24,7 @@ func (s *Scheduler) hunger(b *bin, now time.Time) *flow {
 		return nil
 	}
 	room := s.hasRoom(b)
-	if first := b.starving.first(); first != nil && !first.at.After(now) && (room || s.hasReserve()) {
+	if first := b.starving.first(); first != nil && !first.at.After(now) && (room || s.hasExtraRoom(b)) {
 		return first.value
 	}
 	if first := b.hungry.first(); first != nil && !first.at.After(now) && room {
@@ -64,10 +64,13 @@ func (s *Scheduler) beginRefill(b *bin) (f *flow, n int, pull bool) {
 		s.advance(b)
 		return nil, 0, false
 	}
-	f.refilling, f.noted = true, time.Time{}
+	f.refilling, f.noted, f.extra = true, time.Time{}, !s.hasRoom(b)
 	b.review(f)
-	if b.probing() {
+	switch {
+	case b.probing():
 		return f, 1, false
+	case f.extra:
+		return f, 1, !f.pull.IsZero()
 	}
 	return f, int(max(1, min(flowBatch, b.batch(), s.room(b)/deliverySize))), !f.pull.IsZero()
 }
@@ -90,6 +93,9 @@ func (s *Scheduler) endRefill(b *bin, f *flow, ds []Delivery, next time.Time) {
 	} else {
 		f.pull, f.pulled = time.Time{}, nil
 	}
-	s.push(b, f, ds...)
+	for i := range ds {
+		ds[i].extra = f.extra
+	}
+	b.push(f, ds...)
 	s.advance(b)
 }

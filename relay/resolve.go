@@ -69,11 +69,7 @@ func (s *Scheduler) popFor(b *bin) (Delivery, bool) {
 	if s.stopped {
 		return Delivery{}, false
 	}
-	d, ok := b.popAny()
-	if ok {
-		s.memory -= footprint(d)
-	}
-	return d, ok
+	return b.popAny()
 }
 
 // resolutionLeast is how long a resolution is used at least, whatever its TTL.

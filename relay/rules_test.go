@@ -177,6 +177,20 @@ func TestFair(t *testing.T) {
 	if order := serve(4); !slices.Contains(order, "late") || slices.Index(order, "late") > 2 {
 		t.Errorf("a newcomer waits: %v", order)
 	}
+	var equal fair[string]
+	first, second := newEntrant("first"), newEntrant("second")
+	equal.enter(first)
+	equal.enter(second)
+	equal.leave(first)
+	equal.resume(first)
+	if got := equal.next(); got != first {
+		t.Errorf("one who was kept from its turn comes after %s", got.value)
+	}
+	equal.owe(first, 2)
+	equal.owe(first, 2)
+	if equal.next() != second || first.clock != 2 {
+		t.Errorf("served twice without its turn, it is behind by %v, want 2", first.clock)
+	}
 	q.leave(entrants["late"])
 	q.leave(entrants["late"])
 	if order := serve(30); slices.Contains(order, "late") {

@@ -95,7 +95,7 @@ type Scheduler struct {
 	pauses      pauses
 	binAlarms   alarms[*bin]
 	poolAlarms  alarms[*pool]
-	memory      int64
+	memory      usage
 	connections int
 	// stalls counts what the watch found not to move, the last time at stalledAt.
 	stalls    int

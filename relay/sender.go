@@ -1,37 +1,71 @@
 package relay
 
+import "time"
+
 // senders take turns at a site, whatever the destinations of their mail. All is of one rank.
 type senders struct {
-	// known are those with flows that are ready, and those that owe for what they were served.
-	known map[Flow]*sender
-	ready fair[*sender]
+	// known are those with flows that are ready; owing those without, by what they were served.
+	known, owing map[Flow]*sender
+	ready        fair[*sender]
+	// slow has those that their rates hold up, by when they may go on. They are woken at somebody's turn: where
+	// there is none, the flows of a sender are woken one by one.
+	slow alarms[*sender]
 }
 
 // sender is one sender's mail of one rank for the destinations at a site.
 type sender struct {
-	name  Flow
-	ready fair[*flow]
+	name Flow
+	// flows counts its flows that are ready. Turns has those that it may give when its turn comes, and the
+	// others are on the benches of their lanes.
+	flows int
+	turns fair[*flow]
 	place *entrant[*sender]
+	slow  *alarm[*sender]
 }
 
-// sendersRemembered bounds the senders that are known without having a flow.
-const sendersRemembered = 128
+const (
+	// sendersRemembered bounds the senders that are known without having a flow.
+	sendersRemembered = 128
+	// benchReturns is how many flows come back from the bench of a lane as it takes part again, and with each
+	// delivery while it does. It is few: a destination whose connections are limited takes part again for a single
+	// delivery.
+	benchReturns = 2
+)
 
-// enter lets a flow have its sender's turns. Among those of the sender it begins with the present: what it
-// had before is no matter between one sender's own mail.
+// enter lets a flow have its sender's turns.
 func (q *senders) enter(f *flow) {
-	s := q.known[f.name]
-	if s == nil {
-		s = &sender{name: f.name}
-		s.place = newEntrant(s)
-		if q.known == nil {
-			q.known = make(map[Flow]*sender)
-		}
-		q.known[f.name] = s
+	f.sender = q.sender(f.name)
+	f.sender.flows++
+	q.seat(f)
+	if f.sender.slow.index < 0 {
+		q.ready.enter(f.sender.place)
 	}
-	f.sender, f.turn.clock = s, 0
-	s.ready.enter(f.turn)
-	q.ready.enter(s.place)
+}
+
+// seat has a flow among those that its sender may give. It begins with the present: what it had before is no
+// matter between one sender's own mail.
+func (q *senders) seat(f *flow) {
+	f.turn.clock = 0
+	f.sender.turns.enter(f.turn)
+}
+
+// sender finds or makes the sender of that name.
+func (q *senders) sender(name Flow) *sender {
+	s := q.known[name]
+	if s != nil {
+		return s
+	}
+	if s = q.owing[name]; s != nil {
+		delete(q.owing, name)
+	} else {
+		s = &sender{name: name}
+		s.place, s.slow = newEntrant(s), newAlarm(s)
+	}
+	if q.known == nil {
+		q.known = make(map[Flow]*sender)
+	}
+	q.known[name] = s
+	return s
 }
 
 // leave ends a flow's turns. A sender without flows is remembered while it owes, and others wait.
@@ -41,54 +75,108 @@ func (q *senders) leave(f *flow) {
 		return
 	}
 	f.sender = nil
-	s.ready.leave(f.turn)
-	if s.ready.len() > 0 {
-		return
+	s.flows--
+	if f.benched {
+		f.benched = false
+		f.lane.bench.leave(f.turn)
+	} else {
+		s.turns.leave(f.turn)
 	}
-	q.ready.leave(s.place)
-	alone := q.ready.len() == 0
-	if alone || s.place.clock <= q.ready.now {
+	if s.turns.len() == 0 {
+		q.ready.leave(s.place)
+	}
+	if s.flows == 0 {
+		q.slow.set(s.slow, time.Time{})
 		delete(q.known, s.name)
+		q.remember(s)
 	}
+}
+
+// remember keeps a sender without flows in mind that owes. At a site where nobody waits nobody owes.
+func (q *senders) remember(s *sender) {
 	switch {
-	case alone && len(q.known) > 0:
-		q.known = nil
-	case len(q.known)-q.ready.len() > sendersRemembered:
-		q.forget()
+	case len(q.known) == 0:
+		q.known, q.owing = nil, nil
+	case s.place.clock > q.ready.now:
+		if q.owing == nil {
+			q.owing = make(map[Flow]*sender)
+		}
+		q.owing[s.name] = s
+		if len(q.owing) > sendersRemembered {
+			q.forget()
+		}
 	}
 }
 
-// forget drops the senders without flows that owe nothing; or all without flows, where that are few.
+// forget drops the senders that owe nothing any more. Where that are few it drops all, and time goes on to where the
+// first of them owed nothing: they come back with the present, and would pass those who always have mail for ever.
 func (q *senders) forget() {
-	for _, all := range []bool{false, true} {
-		for name, s := range q.known {
-			if s.ready.len() == 0 && (all || s.place.clock <= q.ready.now) {
-				delete(q.known, name)
-			}
+	least := 0.0
+	for name, s := range q.owing {
+		if s.place.clock <= q.ready.now {
+			delete(q.owing, name)
+		} else if least == 0 || s.place.clock < least {
+			least = s.place.clock
 		}
-		if len(q.known)-q.ready.len() < sendersRemembered/2 {
-			return
-		}
+	}
+	if len(q.owing) > sendersRemembered/2 {
+		clear(q.owing)
+		q.ready.now = least
 	}
 }
 
-// next is the flow to be served, nil when there is none. Those whose lane takes no part, as their destination is held
-// up, go to its bench: each is come upon once, however many wait for one destination.
-func (q *senders) next() *flow {
-	for s := q.ready.next(); s != nil; s = q.ready.next() {
-		f := s.value.ready.next().value
-		if f.lane.place.index >= 0 {
+// next is the flow to be served, nil when there is none. A sender whose rates hold it up is left out for as long. A flow whose
+// lane takes no part, as its destination is held up, goes to the lane's bench: it is come upon once, however many
+// wait for that destination.
+func (q *senders) next(now time.Time) *flow {
+	for a := q.slow.due(now); a != nil; a = q.slow.due(now) {
+		if a.value.turns.len() > 0 {
+			q.ready.resume(a.value.place)
+		}
+	}
+	for e := q.ready.next(); e != nil; e = q.ready.next() {
+		s := e.value
+		f := s.turns.next().value
+		switch at := f.meters.ready(oneMessage); {
+		case at.After(now):
+			q.ready.leave(s.place)
+			q.slow.set(s.slow, at)
+		case f.lane.place.index < 0:
+			q.bench(f)
+		default:
 			return f
 		}
-		q.leave(f)
-		f.turn.clock = 0 // the bench is served in the order of arrival
-		f.lane.bench.enter(f.turn)
 	}
 	return nil
+}
+
+// bench keeps a flow from its sender's turns until its lane takes part again. The bench is in the order in which the
+// senders waited.
+func (q *senders) bench(f *flow) {
+	s := f.sender
+	s.turns.leave(f.turn)
+	if s.turns.len() == 0 {
+		q.ready.leave(s.place)
+	}
+	f.benched, f.turn.clock = true, float64(s.place.seq)
+	f.lane.bench.enter(f.turn)
+}
+
+// unbench lets the first flows of a lane's bench have their senders' turns again, at their old places.
+func (q *senders) unbench(l *lane) {
+	for range min(benchReturns, l.bench.len()) {
+		f := l.bench.next().value
+		l.bench.leave(f.turn)
+		f.benched = false
+		q.seat(f)
+		if f.sender.slow.index < 0 {
+			q.ready.resume(f.sender.place)
+		}
+	}
 }
 
 // charge books what a flow is served by its sender's turn.
 func (q *senders) charge(f *flow, recipients int) {
 	q.ready.charge(f.sender.place, float64(recipients)/f.weight)
-	f.sender.ready.charge(f.turn, float64(recipients))
+	f.sender.turns.charge(f.turn, float64(recipients))
 }

@@ -10,7 +10,7 @@ import (
 func TestSendersOwe(t *testing.T) {
 	t.Parallel()
 	var q senders
-	b := newBin(Destination{Route: "mx", Domain: "x.test"}, newLimiter(Limits{}, time.Now))
+	b := newBin(Destination{Route: "mx", Domain: "x.test"}, newLimiter(Limits{}, time.Now), new(usage))
 	greedy, modest := b.flow("greedy"), b.flow("modest")
 	for _, f := range []*flow{greedy, modest} {
 		f.lane.ready.enter(f.place)
@@ -20,7 +20,7 @@ func TestSendersOwe(t *testing.T) {
 	served := map[*flow]int{}
 	for range 1000 {
 		q.enter(greedy)
-		f, cost := q.next(), 1
+		f, cost := q.next(time.Now()), 1
 		if f == greedy {
 			cost = 10
 		}
@@ -32,25 +32,56 @@ func TestSendersOwe(t *testing.T) {
 		t.Errorf("%d of the greedy sender and %d of the modest one", g, m)
 	}
 	q.leave(modest)
-	if len(q.known) > 0 {
-		t.Errorf("%d senders remembered at a site where nobody waits", len(q.known))
+	if len(q.known)+len(q.owing) > 0 {
+		t.Errorf("%d senders remembered at a site where nobody waits", len(q.known)+len(q.owing))
 	}
 }
 
-// Senders without mail are not remembered for ever, also where somebody always waits.
+// Senders of one message at a time, more of them than are remembered, leave turns to one who always has mail.
 func TestSendersForgotten(t *testing.T) {
 	t.Parallel()
-	var q senders
-	b := newBin(Destination{Route: "mx", Domain: "x.test"}, newLimiter(Limits{}, time.Now))
-	b.lane(rankNormal).place.index = 0
-	q.enter(b.flow("always"))
-	for i := range 10_000 {
-		f := b.flow(Flow(fmt.Sprint("sender", i)))
-		q.enter(f)
-		q.charge(f, 5)
-		q.leave(f)
-		if n := len(q.known); n > sendersRemembered+2 {
-			t.Fatalf("%d senders known", n)
+	for _, n := range []int{sendersRemembered - 1, 2 * sendersRemembered, 10_000} {
+		var q senders
+		b := newBin(Destination{Route: "mx", Domain: "x.test"}, newLimiter(Limits{}, time.Now), new(usage))
+		b.lane(rankNormal).place.index = 0
+		bulk := b.flow("bulk")
+		q.enter(bulk)
+		served := 0
+		const turns = 20_000
+		for i := range turns {
+			q.enter(b.flow(Flow(fmt.Sprint("sender", i%n))))
+			f := q.next(time.Now())
+			q.charge(f, 1)
+			if f == bulk {
+				served++
+				continue
+			}
+			q.leave(f)
+			if known := len(q.known) + len(q.owing); known > sendersRemembered+served+2 {
+				t.Fatalf("%d senders known", known)
+			}
+		}
+		if served < turns/sendersRemembered/2 {
+			t.Errorf("beside %d who have one message at a time, one who always has mail had %d of %d turns", n, served, turns)
+		}
+	}
+}
+
+// A flow that is served by its sender's turn is not forgotten by its destination.
+func TestServedBySenderOwesInLane(t *testing.T) {
+	t.Parallel()
+	b := newBin(Destination{Route: "mx", Domain: "x.test"}, newLimiter(Limits{}, time.Now), new(usage))
+	p := newPool(&Site{Key: "host.test"}, 1)
+	p.join(b, p.site)
+	var served []*flow
+	for i := range 100 {
+		name := Flow(fmt.Sprint("sender", i%10))
+		b.push(b.flow(name), Delivery{Recipients: []int{0}, Flow: name})
+		p.enter(b, time.Now())
+		f, _ := p.pick(time.Now(), true)
+		b.serve(f)
+		if served = append(served, f); i >= 10 && f != served[i-10] {
+			t.Fatalf("flow %s was forgotten and made again", name)
 		}
 	}
 }

@@ -5,7 +5,8 @@ import "time"
 // spend books a delivery that goes to a courier of the pool. Its bytes are paid at once, or as many
 // couriers as there are would each take one more before the first has paid; where the message is not
 // at hand they are reckoned by those before it.
-func (s *Scheduler) spend(p *pool, from *bin, d *Delivery, now time.Time) {
+func (s *Scheduler) spend(p *pool, f *flow, d *Delivery, now time.Time) {
+	from := f.lane.bin
 	from.moved = now
 	d.paid = p.size
 	if d.message != nil {
@@ -14,7 +15,7 @@ func (s *Scheduler) spend(p *pool, from *bin, d *Delivery, now time.Time) {
 	a := amount{Messages: 1, Recipients: int64(len(d.Recipients)), Bytes: d.paid}
 	p.meters.take(a, now)
 	from.meters.take(a, now)
-	from.flow(d.Flow).meters.take(a, now)
+	f.meters.take(a, now)
 }
 
 // spent books that the delivery is with the courier no more. Where it was not attempted, what it
@@ -71,8 +72,8 @@ func (s *Scheduler) spendConnection(p *pool, now time.Time) {
 		p.provider.connections++
 	}
 	p.meters.take(oneConnection, now)
-	if f := p.turns.next(true); f != nil {
-		f.lane.bin.meters.take(oneConnection, now)
+	if b := p.turns.first(); b != nil {
+		b.meters.take(oneConnection, now)
 	}
 }
 

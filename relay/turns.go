@@ -1,5 +1,7 @@
 package relay
 
+import "time"
+
 // turns share a pool's slots, by rank first. Of a rank's slots every other one goes by destination, to the lane
 // that had least and there to the flow that had least, and those between by sender: so neither mail of one
 // sender for many destinations nor mail of many senders for one destination is before what others send.
@@ -18,25 +20,21 @@ type turn struct {
 	bySender bool
 }
 
-// benchReturns bounds the flows that come back from the bench when their lane takes part again. It is a few:
-// a destination whose connections are limited takes part again for a single delivery.
-const benchReturns = 8
-
-// enter lets a lane take part.
-func (t *turns) enter(l *lane) {
-	if l.place.index >= 0 {
-		return
-	}
+// enter lets a lane take part; again says that it was kept from that by its limits.
+func (t *turns) enter(l *lane, again bool) {
 	r := &t.of[l.rank]
-	if r.lanes.len() == 0 {
+	switch {
+	case l.place.index >= 0:
+		return
+	case r.lanes.len() == 0:
 		r.clock = max(r.clock, t.now)
 	}
-	r.lanes.enter(l.place)
-	for range min(benchReturns, l.bench.len()) {
-		f := l.bench.next().value
-		l.bench.leave(f.turn)
-		r.senders.enter(f)
+	if again {
+		r.lanes.resume(l.place)
+	} else {
+		r.lanes.enter(l.place)
 	}
+	r.senders.unbench(l)
 }
 
 func (t *turns) leave(l *lane) { t.of[l.rank].lanes.leave(l.place) }
@@ -46,7 +44,7 @@ func (t *turns) leave(l *lane) { t.of[l.rank].lanes.leave(l.place) }
 func (t *turns) admit(f *flow) {
 	if f.offered == 0 {
 		t.dismiss(f)
-	} else if f.turn.index < 0 {
+	} else if f.sender == nil {
 		t.of[f.lane.rank].senders.enter(f)
 	}
 	if f.lane.count == 0 {
@@ -55,13 +53,10 @@ func (t *turns) admit(f *flow) {
 }
 
 // dismiss ends that a flow has its sender's turns.
-func (t *turns) dismiss(f *flow) {
-	t.of[f.lane.rank].senders.leave(f)
-	f.lane.bench.leave(f.turn)
-}
+func (t *turns) dismiss(f *flow) { t.of[f.lane.rank].senders.leave(f) }
 
-// next is the flow to be served, nil when there is none. Retries may be left out.
-func (t *turns) next(retries bool) *flow {
+// turn is that of the rank to be served, nil when there is none. Retries may be left out.
+func (t *turns) turn(retries bool) *turn {
 	best := ranks
 	for r := range ranks {
 		if t.of[r].lanes.len() == 0 || r.retry() && !retries {
@@ -74,41 +69,49 @@ func (t *turns) next(retries bool) *flow {
 	if best == ranks {
 		return nil
 	}
-	return t.of[best].next()
+	return &t.of[best]
 }
 
-// next is the flow of the rank to be served.
-func (r *turn) next() *flow {
+// next is the flow to be served, nil when there is none, and whether it is its sender's turn.
+func (t *turns) next(retries bool, now time.Time) (f *flow, bySender bool) {
+	r := t.turn(retries)
+	if r == nil {
+		return nil, false
+	}
 	if r.bySender {
-		if f := r.senders.next(); f != nil {
-			return f
+		if f := r.senders.next(now); f != nil {
+			return f, true
 		}
 	}
-	return r.lanes.next().value.ready.next().value
+	return r.lanes.next().value.ready.next().value, false
 }
 
-// charge books what the flow that was next is served.
-func (t *turns) charge(f *flow, recipients int) {
+// first is the bin whose destination is to be served, nil when there is none.
+func (t *turns) first() *bin {
+	if r := t.turn(true); r != nil {
+		return r.lanes.next().value.bin
+	}
+	return nil
+}
+
+// waiting says whether any lane takes part.
+func (t *turns) waiting() bool { return t.turn(true) != nil }
+
+// charge books what the flow that was next is served. One that is served by its sender's turn owes for it in its lane, no
+// more than the once: it is not to be forgotten there.
+func (t *turns) charge(f *flow, bySender bool, recipients int) {
 	r := &t.of[f.lane.rank]
 	t.now = max(t.now, r.clock)
 	r.clock += float64(recipients) / rankShares[f.lane.rank]
-	if r.bySender && f.sender != nil {
+	if bySender {
 		r.senders.charge(f, recipients)
+		f.lane.ready.owe(f.place, float64(recipients)/f.weight)
 	} else {
 		r.lanes.charge(f.lane.place, float64(recipients))
 		f.lane.charge(f, recipients)
 	}
 	r.bySender = !r.bySender
-}
-
-// waiting says whether any lane takes part.
-func (t *turns) waiting() bool {
-	for r := range t.of {
-		if t.of[r].lanes.len() > 0 {
-			return true
-		}
-	}
-	return false
+	r.senders.unbench(f.lane)
 }
 
 // backlog says whether at least n deliveries wait.

@@ -153,15 +153,16 @@ func (b *bin) stands(s *Scheduler, now time.Time) bool {
 func (s *Scheduler) Audit() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var memory int64
+	var memory usage
 	for _, b := range s.bins {
 		if err := b.audit(); err != nil {
 			return fmt.Errorf("%s: %w", b.to, err)
 		}
-		memory += b.memory
+		memory.within += b.memory.within
+		memory.extra += b.memory.extra
 	}
 	if memory != s.memory {
-		return fmt.Errorf("bins have %d bytes of deliveries, %d are counted", memory, s.memory)
+		return fmt.Errorf("bins have %+v bytes of deliveries, %+v are counted", memory, s.memory)
 	}
 	couriers := 0
 	for _, p := range s.pools {
@@ -179,27 +180,30 @@ func (s *Scheduler) Audit() error {
 // audit checks that each delivery in memory is where the bin's counts say.
 func (b *bin) audit() error {
 	var count, live, reserved int
-	var memory int64
+	var memory usage
 	var offered [ranks]int
 	for _, f := range b.flows {
 		count += len(f.queue)
 		reserved += f.reserved
 		for i := range f.queue {
-			memory += footprint(f.queue[i])
+			memory.add(&f.queue[i], +1)
 		}
 		if f.live {
 			live++
 		}
 		offered[f.lane.rank] += f.offered
-		if turns := b.pool != nil && f.offered > 0; turns != (f.turn.index >= 0) || f.sender != nil && !turns {
+		if turns := b.pool != nil && f.offered > 0; turns != (f.turn.index >= 0) || turns != (f.sender != nil) {
 			return fmt.Errorf("flow %q offers %d deliveries, and has a turn: %v", f.name, f.offered, f.turn.index >= 0)
+		}
+		if starving := f.bare() && f.hunger.index >= 0; starving != (f.starve.index >= 0) {
+			return fmt.Errorf("flow %q waits for its first delivery: %v, %v is known", f.name, starving, f.starve.index >= 0)
 		}
 	}
 	switch {
 	case count != b.count || live != b.live || b.away < 0:
 		return fmt.Errorf("%d deliveries in memory and %d flows alive, %d and %d are counted; %d away", count, live, b.count, b.live, b.away)
-	case memory > b.memory || memory != b.memory && reserved == 0:
-		return fmt.Errorf("%d bytes of deliveries in memory, %d are counted", memory, b.memory)
+	case memory.within > b.memory.within || memory.extra > b.memory.extra || memory != b.memory && reserved == 0:
+		return fmt.Errorf("%+v bytes of deliveries in memory, %+v are counted", memory, b.memory)
 	}
 	for _, l := range b.lanes {
 		if l.count != offered[l.rank] {

@@ -20,7 +20,6 @@ func (s *Scheduler) withdraw(ds []Delivery) []Delivery {
 		if !ok {
 			continue
 		}
-		s.memory -= footprint(d)
 		if b.count == 0 && b.pool != nil {
 			b.pool.leave(b)
 		}
@@ -41,7 +40,7 @@ func (b *bin) take(want Delivery) (Delivery, bool) {
 	}
 	d := f.queue[i]
 	f.queue = slices.Delete(f.queue, i, i+1)
-	b.memory -= footprint(d)
+	b.vacate(&d)
 	b.count--
 	b.away++
 	b.review(f)
