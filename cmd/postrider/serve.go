@@ -66,7 +66,6 @@ read again by themselves when their files change.`,
 // serve runs the relay until ctx ends, with the configuration that load reads at the start and
 // at each reload.
 func serve(ctx context.Context, load func() (*configs.Config, error)) (err error) {
-	tuneMemory()
 	config, err := load()
 	if err != nil {
 		return err
