@@ -24,7 +24,7 @@ type session struct {
 	ctx      context.Context
 	server   *Server
 	door     *door
-	listener Listener
+	listener *Listener
 	keys     *keyring
 	tls      *tls.Config
 	origin   *relay.Origin
@@ -69,7 +69,7 @@ func newSession(conn net.Conn, d *door) *session {
 	origin := &relay.Origin{Listener: m.options.Name, Client: clientOf(conn), Protocol: "SMTP"}
 	opened := &session{
 		wire: newWire(conn, m.options.Limits, s.options.Now), ctx: s.ctx, server: s, door: d,
-		listener: m.options, keys: m.keys, tls: m.tls, origin: origin, peer: origin.Client, near: origin.Client.IsLoopback(),
+		listener: &m.options, keys: m.keys, tls: m.tls, origin: origin, peer: origin.Client, near: origin.Client.IsLoopback(),
 	}
 	opened.mail = &transaction{s: opened}
 	handling := m.options.handling()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -35,6 +36,25 @@ type draft struct {
 	chunks uint32
 	tail   []byte
 	used   bool
+	// room is the memory that the tail began in. Lent says that a reader may have it.
+	room *[]byte
+	lent bool
+}
+
+// tails have the memory of drafts that have ended for those that begin.
+var tails = sync.Pool{New: func() any {
+	tail := make([]byte, 0, tailSize)
+	return &tail
+}}
+
+// free gives the tail's memory back, grown as it may be, unless somebody may read it. Nothing is read from the tail after.
+func (d *draft) free() {
+	if d.room == nil || d.lent {
+		return
+	}
+	*d.room = d.tail[:0]
+	tails.Put(d.room)
+	d.room, d.tail = nil, nil
 }
 
 // Create starts a draft.
@@ -61,7 +81,8 @@ func (d *draft) Write(p []byte) (n int, err error) {
 			}
 		}
 		if d.tail == nil {
-			d.tail = make([]byte, 0, tailSize)
+			d.room = tails.Get().(*[]byte)
+			d.tail = *d.room
 		}
 		m := min(len(p), chunkSize-len(d.tail))
 		d.tail = append(d.tail, p[:m]...)
@@ -109,6 +130,7 @@ func (d *draft) Body() (io.ReadSeekCloser, error) {
 	if d.used {
 		return nil, errUsed
 	}
+	d.lent = true
 	return &body{
 		s: d.s, ctx: d.ctx, id: d.body, chunks: d.chunks, tail: d.tail,
 		length: int64(d.chunks)*chunkSize + int64(len(d.tail)),
@@ -132,6 +154,7 @@ func (d *draft) commit(ctx context.Context, a arrival) error {
 	if err := a.add(b, d.tail); err != nil {
 		return errors.Join(err, b.Close(), d.remove())
 	}
+	d.free()
 	if !a.hold() {
 		return errors.Join(errTwice, b.Close(), d.remove())
 	}
@@ -153,6 +176,7 @@ func (d *draft) Discard() {
 		return
 	}
 	d.used = true
+	d.free()
 	d.s.reportDiscard(d.remove())
 }
 

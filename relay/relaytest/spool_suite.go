@@ -16,6 +16,7 @@ func TestSpool(t *testing.T, open func(t *testing.T) relay.Spool) {
 		{"what is committed can be read", testCommit},
 		{"a draft is invisible", testDraft},
 		{"a draft ends once", testDraftEnds},
+		{"drafts are apart", testDraftsApart},
 		{"long bodies", testLongBodies},
 		{"bodies seek", testSeek},
 		{"a failed commit leaves nothing", testCommitFails},

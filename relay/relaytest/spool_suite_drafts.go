@@ -57,6 +57,41 @@ func testDraft(t *spoolTest) {
 	t.wantEmpty()
 }
 
+// Drafts come one after the other and side by side, long and short. What one was given is not another's, and who reads
+// one's body may go on to after its end.
+func testDraftsApart(t *spoolTest) {
+	bodyOf := func(i int) []byte { return bytes.Repeat([]byte{'a' + byte(i%26)}, []int{100, 9000, 300_000}[i%3]) }
+	var readers []io.ReadSeekCloser
+	var messages []*relay.Message
+	for i := 0; i < 60; i += 2 {
+		one, other := t.draft(bodyOf(i)), t.draft(bodyOf(i+1))
+		if i%4 == 0 {
+			r, err := one.Body()
+			if err != nil {
+				t.Fatalf("read back: %v", err)
+			}
+			readers = append(readers, r)
+		}
+		if i%10 == 0 {
+			other.Discard()
+		}
+		m := t.message(bodyOf(i), 1)
+		if err := one.Commit(t.Context(), m, []relay.Delivery{t.delivery(m, 0, alpha, t.t0)}); err != nil {
+			t.Fatalf("commit: %v", err)
+		}
+		messages = append(messages, m)
+		if i%10 != 0 {
+			other.Discard()
+		}
+	}
+	for n, r := range readers {
+		t.wantBody(r, bodyOf(4*n))
+	}
+	for n, m := range messages {
+		t.wantMessage(m, bodyOf(2*n))
+	}
+}
+
 func testDraftEnds(t *spoolTest) {
 	m := t.message([]byte("x"), 1)
 	d := t.draft([]byte("x"))
