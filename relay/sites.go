@@ -32,6 +32,16 @@ func (s *Scheduler) Sites() []SiteStatus {
 	return all
 }
 
+// Connections is how many connections to next hops are open.
+func (s *Scheduler) Connections() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pools {
+		n += p.connected
+	}
+	return n
+}
+
 func (p *pool) siteStatus() SiteStatus {
 	v := SiteStatus{
 		Key: p.site.Key, Opening: p.dialing, Idle: len(p.idle), Carrying: max(0, p.connected-len(p.idle)),

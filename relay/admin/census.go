@@ -140,7 +140,7 @@ func (c *census) trim(most int) {
 // times what it took: looking at the queue must not become a load of its own.
 const (
 	censusLeast = 15 * time.Second
-	censusShare = 100
+	censusShare = 300
 )
 
 // censusTaker takes censuses, one at a time.

@@ -244,7 +244,7 @@ func (s *Server) levels(ctx context.Context) (l trendLevels) {
 			l.oldest = max(s.o.Now().Sub(c.Oldest), 0).Seconds()
 		}
 	}
-	l.connections = sumOf(s.o.Scheduler.Status()).connections
+	l.connections = s.o.Scheduler.Connections()
 	return l
 }
 
