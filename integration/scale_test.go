@@ -167,11 +167,12 @@ func checkGrowth(t *testing.T, few, many int64) {
 	}
 }
 
-// checkIdle holds the relay to doing nothing while nothing is due. What is asserted is what
+// checkIdle holds the relay to doing nothing while nothing is due, over so long that what it does now and then, such as
+// to count its queue for the metrics, has its share. What is asserted is what
 // no machine is too busy for; the share is in the log.
 func checkIdle(t *testing.T, relay *integration.Relay) {
 	t.Helper()
-	busy := share(t, relay, time.Duration(scaled(2, 60))*time.Second)
+	busy := share(t, relay, time.Duration(scaled(2, 300))*time.Second)
 	t.Logf("%.2f%% of a core at rest", 100*busy)
 	if limit := 0.01; long() && busy > limit {
 		t.Errorf("%.2f%% of a core at rest, want at most %.0f%%", 100*busy, 100*limit)

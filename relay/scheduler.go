@@ -17,7 +17,7 @@ const (
 	DefaultMessagesPerConnection = 1000
 	DefaultGrace                 = 10 * time.Second
 	DefaultRetryShare            = 0.75
-	DefaultKnownMemory           = 40 << 20
+	DefaultKnownMemory           = 32 << 20
 	defaultMemory                = 32 << 20
 	defaultBinMemory             = 1 << 20
 	// settleGrace is how long after the end of the last attempt a stop waits for a spool
