@@ -2,11 +2,14 @@ package relay
 
 import "time"
 
-// pump gives a pool's deliveries to its idle couriers and opens connections for more.
+// pump gives a pool's deliveries to its idle couriers and opens connections for more. What it does to bins may ask
+// for the same: then it is at it already.
 func (s *Scheduler) pump(p *pool) {
-	if !s.running || s.stopped {
+	if !s.running || s.stopped || p.pumping {
 		return
 	}
+	p.pumping = true
+	defer func() { p.pumping = false }()
 	now := s.o.Now()
 	for len(p.idle) > 0 {
 		d, ok := s.pick(p.idle[len(p.idle)-1], now)
@@ -50,6 +53,9 @@ func (s *Scheduler) pick(c *courier, now time.Time) (Delivery, bool) {
 	from := f.lane.bin
 	s.spend(p, f, &f.queue[0], now)
 	d := from.serve(f)
+	if f.lane.count == 0 && from.slow.first() != nil {
+		aside = append(aside, from) // of its lane only flows are left that wait for their rates
+	}
 	s.advanceAll(aside)
 	c.hold(d)
 	s.refill(from, now)

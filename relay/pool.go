@@ -43,6 +43,8 @@ type pool struct {
 	leaving int
 	// setbacks counts attempts in a row that spoke against the site.
 	setbacks int
+	// pumping says that deliveries are being given to couriers.
+	pumping bool
 	// recovering says that the gate has opened and no mail has been taken since.
 	recovering bool
 	// renew says that a Reload has been since the site was found.

@@ -210,3 +210,26 @@ func TestRatesSurviveRestart(t *testing.T) {
 		r.wantEmpty(t)
 	})
 }
+
+// Rates of a site and of some of its destinations, with alarms that ring late: what is done for a bin that is held up
+// comes back to the pool that is at it.
+func TestRatesRungLate(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		const step = 100 * time.Millisecond
+		r.options.Now = func() time.Time { return time.Now().Add(step - time.Millisecond).Truncate(step) }
+		r.options.Connections = 1
+		r.options.Limits.Destinations = []relay.DestinationLimit{{Domain: "d1*.test", Rates: perMinute(6)}}
+		r.transport.SiteOf = func(relay.Destination) (*relay.Site, error) {
+			return &relay.Site{Key: "host.test", Rates: []relay.Rate{{Count: 50, Per: time.Second}}}, nil
+		}
+		r.fill(t)
+		for i := range 20 {
+			for k := range 100 {
+				r.send(t, "a@bulk.example", fmt.Sprintf("u%d@d%d.test", i, k))
+			}
+		}
+		r.start(t)
+		after(time.Hour)
+		r.wantEmpty(t)
+	})
+}

@@ -28,6 +28,9 @@ func (s *Scheduler) Reload(o SchedulerOptions) {
 	for _, b := range s.bins {
 		b.reload(s.limits, s.o.Now())
 	}
+	for _, p := range s.pools {
+		p.turns.reload()
+	}
 	for _, b := range s.bins {
 		if p := b.pool; p != nil && p.shut() {
 			p.part(b) // behind a closed gate nobody would look at where it leads now

@@ -109,7 +109,8 @@ func (q *senders) remember(s *sender) {
 }
 
 // forget drops the senders that owe nothing any more. Where that are few it drops all, and time goes on to where the
-// first of them owed nothing: they come back with the present, and would pass those who always have mail for ever.
+// first of them owed nothing, but by one message at most past who waits longest: they come back with the present, and would pass those who
+// always have mail for ever.
 func (q *senders) forget() {
 	least := 0.0
 	for name, s := range q.owing {
@@ -121,7 +122,10 @@ func (q *senders) forget() {
 	}
 	if len(q.owing) > sendersRemembered/2 {
 		clear(q.owing)
-		q.ready.now = least
+		if first := q.ready.next(); first != nil {
+			least = min(least, first.clock+1)
+		}
+		q.ready.now = max(q.ready.now, least)
 	}
 }
 
@@ -130,9 +134,7 @@ func (q *senders) forget() {
 // wait for that destination.
 func (q *senders) next(now time.Time) *flow {
 	for a := q.slow.due(now); a != nil; a = q.slow.due(now) {
-		if a.value.turns.len() > 0 {
-			q.ready.resume(a.value.place)
-		}
+		q.goOn(a.value)
 	}
 	for e := q.ready.next(); e != nil; e = q.ready.next() {
 		s := e.value
@@ -148,6 +150,21 @@ func (q *senders) next(now time.Time) *flow {
 		}
 	}
 	return nil
+}
+
+// goOn lets a sender take its turns again whose rates have held it up.
+func (q *senders) goOn(s *sender) {
+	if s.turns.len() > 0 {
+		q.ready.resume(s.place)
+	}
+}
+
+// reload forgets what rates held up that may be others now.
+func (q *senders) reload() {
+	for a := q.slow.first(); a != nil; a = q.slow.first() {
+		q.slow.set(a, time.Time{})
+		q.goOn(a.value)
+	}
 }
 
 // bench keeps a flow from its sender's turns until its lane takes part again. The bench is in the order in which the

@@ -85,3 +85,59 @@ func TestServedBySenderOwesInLane(t *testing.T) {
 		}
 	}
 }
+
+// A sender whose rate is lifted by a Reload has turns again at once.
+func TestSenderGoesOnAfterReload(t *testing.T) {
+	t.Parallel()
+	now := func() time.Time { return noon }
+	b := newBin(Destination{Route: "mx", Domain: "x.test"}, newLimiter(Limits{Flows: []FlowLimit{{Name: "slow", Rates: []Rate{{Count: 1, Per: 24 * time.Hour}}}}}, now), new(usage))
+	p := newPool(&Site{Key: "host.test"}, 1)
+	p.join(b, p.site)
+	f := b.flow("slow")
+	f.meters.take(amount{Messages: 1, Recipients: 1}, noon)
+	b.push(f, Delivery{Recipients: []int{0}, Flow: "slow"})
+	p.enter(b, noon)
+	q := &p.turns.of[rankNormal].senders
+	if got := q.next(noon); got != nil {
+		t.Fatalf("%s has a turn, beyond its rate", got.name)
+	}
+	b.reload(newLimiter(Limits{}, now), noon)
+	p.turns.reload()
+	if got := q.next(noon); got != f {
+		t.Error("it has no turn, though its rate has been lifted")
+	}
+}
+
+// Senders of one message for many recipients are forgotten without those who come after them having to wait.
+func TestForgottenDebtIsNobodys(t *testing.T) {
+	t.Parallel()
+	var q senders
+	b := newBin(Destination{Route: "mx", Domain: "x.test"}, newLimiter(Limits{}, time.Now), new(usage))
+	b.lane(rankNormal).place.index = 0
+	bulk := b.flow("bulk")
+	q.enter(bulk)
+	const lists = sendersRemembered + 1
+	for i := range lists {
+		q.enter(b.flow(Flow(fmt.Sprint("list", i))))
+	}
+	for left := lists; left > 0; {
+		f := q.next(time.Now())
+		if f == bulk {
+			q.charge(f, 1)
+			continue
+		}
+		q.charge(f, 1000)
+		q.leave(f)
+		left--
+	}
+	late := b.flow("late")
+	q.enter(late)
+	for range 3 {
+		f := q.next(time.Now())
+		if f == late {
+			return
+		}
+		q.charge(f, 1)
+	}
+	t.Error("a newcomer waits for what others owed")
+}

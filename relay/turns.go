@@ -52,6 +52,13 @@ func (t *turns) admit(f *flow) {
 	}
 }
 
+// reload forgets which senders the rates held up, which may be others now.
+func (t *turns) reload() {
+	for r := range t.of {
+		t.of[r].senders.reload()
+	}
+}
+
 // dismiss ends that a flow has its sender's turns.
 func (t *turns) dismiss(f *flow) { t.of[f.lane.rank].senders.leave(f) }
 

@@ -137,10 +137,12 @@ func (c *census) trim(most int) {
 }
 
 // A census is taken anew for metrics when it is older than censusLeast, and than censusShare
-// times what it took: looking at the queue must not become a load of its own.
+// times what it took, up to censusMost: looking at the queue must not become a load of its own.
 const (
 	censusLeast = 15 * time.Second
 	censusShare = 300
+	// censusMost is how old it gets at most.
+	censusMost = 15 * time.Minute
 )
 
 // censusTaker takes censuses, one at a time.
@@ -156,7 +158,7 @@ type censusTaker struct {
 func (t *censusTaker) recent(ctx context.Context) (Stats, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	old := max(censusLeast, censusShare*time.Duration(t.last.TookMS)*time.Millisecond)
+	old := min(max(censusLeast, censusShare*time.Duration(t.last.TookMS)*time.Millisecond), censusMost)
 	if !t.last.Taken.IsZero() && t.now().Sub(t.last.Taken) < old {
 		return t.last, nil
 	}
