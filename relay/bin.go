@@ -76,7 +76,8 @@ type flow struct {
 	// reserved counts deliveries that are about to be committed and come here.
 	reserved int
 	// live says that the bin counts the flow among those that have anything.
-	live                 bool
+	live bool
+
 	hunger, starve, slow *alarm[*flow]
 	// place is the flow's in its lane. Turn is its place among its sender's flows at the site or, with benched, on
 	// the lane's bench; sender is nil while it has none of both.

@@ -53,11 +53,7 @@ func TestNewcomerAmongManyDestinations(t *testing.T) {
 				r.options.Memory, r.options.Limits = o.Memory, o.Limits
 				r.shareHost(5)
 				r.fill(t)
-				for i := range each {
-					for k := range domains {
-						r.send(t, "a@bulk.example", fmt.Sprintf("u%d@d%d.test", i, k))
-					}
-				}
+				r.flood(t, each, domains)
 				r.start(t)
 				after(5 * time.Second)
 				before := len(r.delivered())
@@ -108,6 +104,16 @@ func TestQuietDestinationAmongManySenders(t *testing.T) {
 				r.wantEmpty(t)
 			})
 		})
+	}
+}
+
+// flood accepts so many messages of one sender for each of d0.test, d1.test and so on.
+func (r *rig) flood(t *testing.T, each, domains int) {
+	t.Helper()
+	for i := range each {
+		for k := range domains {
+			r.send(t, "a@bulk.example", fmt.Sprintf("u%d@d%d.test", i, k))
+		}
 	}
 }
 

@@ -223,11 +223,7 @@ func TestRatesRungLate(t *testing.T) {
 			return &relay.Site{Key: "host.test", Rates: []relay.Rate{{Count: 50, Per: time.Second}}}, nil
 		}
 		r.fill(t)
-		for i := range 20 {
-			for k := range 100 {
-				r.send(t, "a@bulk.example", fmt.Sprintf("u%d@d%d.test", i, k))
-			}
-		}
+		r.flood(t, 20, 100)
 		r.start(t)
 		after(time.Hour)
 		r.wantEmpty(t)

@@ -109,8 +109,8 @@ func (q *senders) remember(s *sender) {
 }
 
 // forget drops the senders that owe nothing any more. Where that are few it drops all, and time goes on to where the
-// first of them owed nothing, but by one message at most past who waits longest: they come back with the present, and would pass those who
-// always have mail for ever.
+// first of them owed nothing, but by one message at most past who waits longest: they come back with the present,
+// and would pass those who always have mail for ever.
 func (q *senders) forget() {
 	least := 0.0
 	for name, s := range q.owing {
@@ -129,9 +129,9 @@ func (q *senders) forget() {
 	}
 }
 
-// next is the flow to be served, nil when there is none. A sender whose rates hold it up is left out for as long. A flow whose
-// lane takes no part, as its destination is held up, goes to the lane's bench: it is come upon once, however many
-// wait for that destination.
+// next is the flow to be served, nil when there is none. A sender whose rates hold it up is left out for as
+// long. A flow whose lane takes no part, as its destination is held up, goes to the lane's bench: it is come upon
+// once, however many wait for that destination.
 func (q *senders) next(now time.Time) *flow {
 	for a := q.slow.due(now); a != nil; a = q.slow.due(now) {
 		q.goOn(a.value)

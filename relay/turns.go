@@ -104,8 +104,8 @@ func (t *turns) first() *bin {
 // waiting says whether any lane takes part.
 func (t *turns) waiting() bool { return t.turn(true) != nil }
 
-// charge books what the flow that was next is served. One that is served by its sender's turn owes for it in its lane, no
-// more than the once: it is not to be forgotten there.
+// charge books what the flow that was next is served. One that is served by its sender's turn owes for it in its
+// lane, no more than the once: it is not to be forgotten there.
 func (t *turns) charge(f *flow, bySender bool, recipients int) {
 	r := &t.of[f.lane.rank]
 	t.now = max(t.now, r.clock)

@@ -49,11 +49,7 @@ func TestLimitedSenderAmongBusy(t *testing.T) {
 			return relaytest.OK(tr)
 		}
 		r.fill(t)
-		for i := range 3 {
-			for k := range 600 {
-				r.send(t, "a@bulk.example", fmt.Sprintf("u%d@d%d.test", i, k))
-			}
-		}
+		r.flood(t, 3, 600)
 		r.start(t)
 		after(2 * time.Second)
 		for k := range 30 {
@@ -157,11 +153,7 @@ func TestLittleIsLoaded(t *testing.T) {
 			return well(ctx, s, tr, body)
 		}
 		r.fill(t)
-		for i := range each {
-			for k := range domains {
-				r.send(t, "a@bulk.example", fmt.Sprintf("u%d@d%d.test", i, k))
-			}
-		}
+		r.flood(t, each, domains)
 		for k := range 20 {
 			r.send(t, "a@little.example", fmt.Sprintf("little@d%d.test", 7*k))
 		}

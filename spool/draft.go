@@ -47,7 +47,8 @@ var tails = sync.Pool{New: func() any {
 	return &tail
 }}
 
-// free gives the tail's memory back, grown as it may be, unless somebody may read it. Nothing is read from the tail after.
+// free gives the tail's memory back, grown as it may be, unless somebody may read it. Nothing is read from the tail
+// after.
 func (d *draft) free() {
 	if d.room == nil || d.lent {
 		return
