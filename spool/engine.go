@@ -23,6 +23,11 @@ const (
 	usualBlock = 4 << 10
 )
 
+// manifestShare is how large the manifest, Pebble's journal of which tables there are, may grow before it
+// begins anew, as a share of a memtable. A busy spool adds some hundred bytes for every flush and
+// compaction, for as long as it runs, and each start reads them all; Pebble's own bound is 128 MB.
+const manifestShare = 8
+
 // pebbleOptions are what we ask of Pebble. The format is named, because the default is
 // the oldest one, which cannot keep values apart from keys.
 //
@@ -40,6 +45,7 @@ func (s *Spool) pebbleOptions(lock *pebble.Lock) *pebble.Options {
 		CacheSize:                   s.o.Cache + memtables*s.o.Memtable,
 		MemTableSize:                uint64(s.o.Memtable),
 		MemTableStopWritesThreshold: 3,
+		MaxManifestFileSize:         s.o.Memtable / manifestShare,
 		Logger:                      logger{s},
 		EventListener:               s.listener(),
 	}
