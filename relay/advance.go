@@ -11,7 +11,6 @@ func (s *Scheduler) advance(b *bin) {
 		return
 	}
 	now := s.o.Now()
-	b.hasten(now)
 	s.refill(b, now)
 	if b.count > 0 {
 		s.dispatch(b, now)
@@ -20,7 +19,7 @@ func (s *Scheduler) advance(b *bin) {
 		s.remove(b)
 		return
 	}
-	at := earlier(s.alarmFor(b, now), b.released(now))
+	at := s.alarmFor(b, now)
 	s.binAlarms.set(b.alarm, at)
 	s.wakeTimer(at)
 	if p := b.pool; p != nil && p.shut() {
@@ -73,7 +72,7 @@ func (s *Scheduler) dispatch(b *bin, now time.Time) {
 		return
 	}
 	if b.pool != nil && !b.site.stale(now) {
-		b.pool.enter(b, now)
+		b.pool.enter(b)
 		s.pump(b.pool)
 		return
 	}

@@ -40,6 +40,11 @@ func (s *alarms[T]) first() *alarm[T] {
 	return s.heap[0]
 }
 
+// has says whether the alarm is in the set.
+func (s *alarms[T]) has(a *alarm[T]) bool {
+	return a.index >= 0 && a.index < len(s.heap) && s.heap[a.index] == a
+}
+
 // due takes out and returns the earliest alarm if its time has come, else nil.
 func (s *alarms[T]) due(now time.Time) *alarm[T] {
 	a := s.first()

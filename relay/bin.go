@@ -18,8 +18,6 @@ type bin struct {
 	starving alarms[*flow]
 	// lanes have the flows with deliveries in memory, by rank.
 	lanes []*lane
-	// slow has the flows that their rates hold up, by when they may go on.
-	slow alarms[*flow]
 	// memory is what the deliveries in memory take, those reserved for included, and all that of all bins.
 	memory usage
 	all    *usage
@@ -42,8 +40,8 @@ type bin struct {
 	limits *limiter
 	meters meters
 	most   int
-	// slowed is until when the meters hold the bin up.
-	slowed time.Time
+	// wait is in the line for a rate that holds the bin up.
+	wait wait
 	// closed says that the bin is no more: another may have its place.
 	closed bool
 	// refilling and resolving say that a goroutine does so.
@@ -78,13 +76,16 @@ type flow struct {
 	// live says that the bin counts the flow among those that have anything.
 	live bool
 
-	hunger, starve, slow *alarm[*flow]
-	// place is the flow's in its lane. Turn is its place among its sender's flows at the site or, with benched, on
-	// the lane's bench; sender is nil while it has none of both.
-	lane        *lane
-	place, turn *entrant[*flow]
-	sender      *sender
-	benched     bool
+	hunger, starve *alarm[*flow]
+	// place is the flow's in its lane. Turn is its place among its sender's flows at the site: among those that may
+	// be given or, with held, that its rates hold up or, with benched, on the lane's bench. Sender is nil while it has
+	// none of these.
+	lane          *lane
+	place, turn   *entrant[*flow]
+	sender        *sender
+	held, benched bool
+	// pass says that its sender's rates have let it go on, and it has not yet.
+	pass bool
 	// offered is how many of its deliveries count among the lane's.
 	offered int
 	meters  meters
@@ -115,6 +116,7 @@ func newBin(to Destination, limits *limiter, all *usage) *bin {
 // close lets go of what the bin holds on to.
 func (b *bin) close() {
 	b.closed = true
+	b.wait.leave()
 	b.limits.drop(b.meters)
 	b.limits.known -= binSize + int64(len(b.to.Route)+len(b.to.Domain))
 	for _, f := range b.flows {
@@ -127,7 +129,7 @@ func (b *bin) flow(name Flow) *flow {
 	f := b.flows[name]
 	if f == nil {
 		f = &flow{name: name, lane: b.lane(name.rank())}
-		f.hunger, f.starve, f.slow = newAlarm(f), newAlarm(f), newAlarm(f)
+		f.hunger, f.starve = newAlarm(f), newAlarm(f)
 		f.place, f.turn = newEntrant(f), newEntrant(f)
 		f.meters, f.weight = b.limits.ofFlow(name.Name())
 		b.flows[name] = f
@@ -209,7 +211,6 @@ func (b *bin) forget() {
 }
 
 func (b *bin) dropFlow(f *flow) {
-	b.slow.set(f.slow, time.Time{})
 	b.limits.drop(f.meters)
 	b.limits.known -= flowSize + int64(len(f.name))
 	delete(b.flows, f.name)
@@ -278,28 +279,16 @@ func (b *bin) serve(f *flow) Delivery {
 	return d
 }
 
-// hasten lets the flows take part again that their rates have held up long enough.
-func (b *bin) hasten(now time.Time) {
-	for a := b.slow.due(now); a != nil; a = b.slow.due(now) {
-		b.review(a.value)
-	}
-}
+// heldUp says whether limits of the bin keep its deliveries from a courier now.
+func (b *bin) heldUp() bool { return b.wait.in() || b.most > 0 && b.away >= b.most }
 
-// released is when the rates next let something of the bin go that they hold up; zero when they
-// hold nothing up.
-func (b *bin) released(now time.Time) (at time.Time) {
-	if b.count > 0 && b.slowed.After(now) {
-		at = b.slowed
+// limited says whether limits keep any of the deliveries in memory from a courier now.
+func (b *bin) limited() bool {
+	offered := 0
+	for _, l := range b.lanes {
+		offered += l.count
 	}
-	if first := b.slow.first(); first != nil {
-		at = earlier(at, first.at)
-	}
-	return at
-}
-
-// heldUp says whether the bin's own limits keep its deliveries from a courier now.
-func (b *bin) heldUp(now time.Time) bool {
-	return b.slowed.After(now) || b.most > 0 && b.away >= b.most
+	return b.heldUp() || offered < b.count || b.pool != nil && (b.pool.rate.in() || b.pool.dial.in())
 }
 
 // unload takes everything out of memory. The deliveries are still claimed: the caller

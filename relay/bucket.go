@@ -11,6 +11,9 @@ type bucket struct {
 	rate Rate
 	// full is when all that was taken will have been paid for.
 	full time.Time
+	// line is who waits until there is something; alarm is for when the first of them may go on.
+	line  line
+	alarm *alarm[*bucket]
 }
 
 // burst is how many may be had at once by who has had none for long: a tenth of the count. The

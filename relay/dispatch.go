@@ -10,7 +10,14 @@ func (s *Scheduler) pump(p *pool) {
 	}
 	p.pumping = true
 	defer func() { p.pumping = false }()
-	now := s.o.Now()
+	s.give(p, s.o.Now())
+	if a := s.limits.alarms.first(); a != nil {
+		s.wakeTimer(a.at) // somebody may be in line who was not before
+	}
+}
+
+// give is pump where nothing else is at it. What rates hold up is in line for them afterwards.
+func (s *Scheduler) give(p *pool, now time.Time) {
 	for len(p.idle) > 0 {
 		d, ok := s.pick(p.idle[len(p.idle)-1], now)
 		if !ok {
@@ -29,7 +36,7 @@ func (s *Scheduler) pump(p *pool) {
 		s.spendConnection(p, now)
 		s.hire(p)
 	}
-	if p.turns.waiting() && !p.gate.open() && p.dialing == 0 {
+	if p.turns.waiting() && !p.gate.probe(now) && p.dialing == 0 {
 		s.setPoolAlarm(p, p.gate.until)
 	}
 }
@@ -41,43 +48,50 @@ func (s *Scheduler) pick(c *courier, now time.Time) (Delivery, bool) {
 	if !p.turns.waiting() {
 		return Delivery{}, false
 	}
-	if p.slowed = p.meters.ready(oneMessage); p.slowed.After(now) {
-		s.resume(p, p.slowed)
+	if s.heldUp(p, now) {
 		return Delivery{}, false
 	}
-	f, aside := p.pick(now, c.retrying || p.retryRoom(s.live().RetryShare))
+	f, parted := p.pick(now, c.retrying || p.retryRoom(s.live().RetryShare))
 	if f == nil {
-		s.advanceAll(aside)
+		s.advanceAll(parted)
 		return Delivery{}, false
 	}
 	from := f.lane.bin
 	s.spend(p, f, &f.queue[0], now)
 	d := from.serve(f)
-	if f.lane.count == 0 && from.slow.first() != nil {
-		aside = append(aside, from) // of its lane only flows are left that wait for their rates
-	}
-	s.advanceAll(aside)
+	s.advanceAll(parted)
 	c.hold(d)
 	s.refill(from, now)
 	return d, true
 }
 
-// resume sees to it that a pool is looked at when its rates allow something again. Behind a closed
-// gate the alarm is the probe's.
-func (s *Scheduler) resume(p *pool, at time.Time) {
-	if p.gate.open() && (p.alarm.index < 0 || at.Before(p.alarm.at)) {
-		s.setPoolAlarm(p, at)
+// heldUp says whether rates hold up the pool as a whole. It waits in line for them if so.
+func (s *Scheduler) heldUp(p *pool, now time.Time) bool {
+	by := p.meters.holdUp(oneMessage, now, p.rate.pass)
+	if by != nil {
+		s.limits.await(&p.rate, p, p.turns.first().name, by)
 	}
+	return by != nil
 }
 
-// mayDial says whether the rates of connections allow one more, and pays for it.
+// mayDial says whether rates allow one more connection, and a message for it. The pool waits in line if not.
 func (s *Scheduler) mayDial(p *pool, now time.Time) bool {
-	from := p.turns.first()
-	if p.dialAfter = later(p.meters.ready(oneConnection), from.meters.ready(oneConnection)); p.dialAfter.After(now) {
-		s.resume(p, p.dialAfter)
+	if s.heldUp(p, now) {
 		return false
 	}
-	return true
+	f, _, parted := p.foremost(now, true)
+	s.advanceAll(parted)
+	if f == nil {
+		return false
+	}
+	by := p.meters.holdUp(oneConnection, now, p.dial.pass)
+	if by == nil {
+		by = f.lane.bin.meters.holdUp(oneConnection, now, p.dial.pass)
+	}
+	if by != nil {
+		s.limits.await(&p.dial, p, f.name, by)
+	}
+	return by == nil
 }
 
 // hasSlot says whether there may be one more connection, in all and to the provider.
@@ -144,6 +158,8 @@ func (s *Scheduler) newPool(site *Site) *pool {
 func (s *Scheduler) reap(p *pool) {
 	if p.over() && s.pools[p.site.Key] == p {
 		s.poolAlarms.set(p.alarm, time.Time{})
+		p.rate.leave()
+		p.dial.leave()
 		s.limits.drop(p.meters)
 		s.lessons.learn(p, s.o.Now())
 		delete(s.pools, p.site.Key)

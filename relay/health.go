@@ -63,8 +63,8 @@ func (s *Scheduler) clear(p *pool) {
 	if !p.shut() {
 		return
 	}
-	for b := p.turns.first(); b != nil; b = p.turns.first() {
-		s.unload(b)
+	for f := p.turns.first(); f != nil; f = p.turns.first() {
+		s.unload(f.lane.bin)
 	}
 	for b := range p.aside {
 		s.unload(b)

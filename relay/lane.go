@@ -27,11 +27,11 @@ func (b *bin) lane(r rank) *lane {
 	return l
 }
 
-// admit lets a flow with deliveries take part, or takes it out. A flow that its rates hold up has
+// admit lets a flow with deliveries take part, or takes it out. A flow that its sender's rates hold up has
 // none to give.
 func (l *lane) admit(f *flow) {
 	give := len(f.queue)
-	if f.slow.index >= 0 {
+	if f.held {
 		give = 0
 	}
 	l.count += give - f.offered
@@ -42,7 +42,7 @@ func (l *lane) admit(f *flow) {
 		l.ready.leave(f.place)
 	}
 	if p := l.bin.pool; p != nil {
-		p.turns.admit(f)
+		p.admit(f)
 	}
 }
 

@@ -55,6 +55,8 @@ type limiter struct {
 	o         Limits
 	providers []*provider
 	meters    map[string]*meter
+	// alarms are those of the buckets at which anybody waits.
+	alarms alarms[*bucket]
 	// known is what is known of bins and flows, in bytes of memory.
 	known int64
 	// resumed has the states of meters of an earlier process that have not been asked for yet.

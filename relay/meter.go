@@ -39,21 +39,6 @@ func newMeter(name string, rates []Rate) *meter {
 	return m
 }
 
-// ready is when what is wanted may be had, and the rate that says so; zero when no rate is
-// about it.
-func (m *meter) ready(want amount) (at time.Time, by *bucket) {
-	for i := range m.buckets {
-		b := &m.buckets[i]
-		if want[b.rate.Of] == 0 {
-			continue
-		}
-		if t := b.ready(); by == nil || t.After(at) {
-			at, by = t, b
-		}
-	}
-	return at, by
-}
-
 func (m *meter) take(a amount, now time.Time) {
 	m.dirty = true
 	for i := range m.buckets {
@@ -127,14 +112,25 @@ func parseState(state []byte) iter.Seq2[Rate, time.Time] {
 // meters are those that bound the same thing.
 type meters []*meter
 
-// ready is when all of them allow what is wanted.
-func (ms meters) ready(want amount) (at time.Time) {
+// holdUp is the bucket to wait for before what is wanted can be had, nil where it can be had now. It is the last to
+// have something, or else one at which others wait; a pass is for going on past these.
+func (ms meters) holdUp(want amount, now time.Time, pass bool) (by *bucket) {
+	var at time.Time
 	for _, m := range ms {
-		if t, by := m.ready(want); by != nil {
-			at = later(at, t)
+		for i := range m.buckets {
+			b := &m.buckets[i]
+			if want[b.rate.Of] == 0 {
+				continue
+			}
+			switch t := b.ready(); {
+			case t.After(now) && t.After(at):
+				at, by = t, b
+			case by == nil && !pass && b.line.len() > 0:
+				by = b
+			}
 		}
 	}
-	return at
+	return by
 }
 
 func (ms meters) take(a amount, now time.Time) {

@@ -96,7 +96,7 @@ func (b *bin) doing(now time.Time) Doing {
 		return DoingDelivering
 	case b.refilling:
 		return DoingLoading
-	case b.released(now).After(now) || b.heldUp(now) || p != nil && (p.slowed.After(now) || p.dialAfter.After(now)):
+	case b.limited():
 		return DoingLimited
 	case b.count > 0 || !due.IsZero() && !due.After(now):
 		return DoingQueued

@@ -17,8 +17,8 @@ type pool struct {
 	// meters are the rates of the site and its provider; provider is nil where it has none.
 	meters   meters
 	provider *provider
-	// slowed is until when the meters hold messages up, dialling connections.
-	slowed, dialAfter time.Time
+	// rate and dial are in the lines for what holds up messages and connections.
+	rate, dial wait
 	// perConnection is after how many messages the site ends a connection, as learned then; 0 for
 	// not known. EndedAfter is after how many it ended one last.
 	perConnection   int
@@ -106,14 +106,14 @@ func (p *pool) join(b *bin, site *Site) {
 	b.site, b.pool = site, p
 	p.members[b] = struct{}{}
 	for f := range b.ready() {
-		p.turns.admit(f)
+		p.admit(f)
 	}
 }
 
 // enter lets the bin's deliveries in memory take their turns, or puts the bin aside while its
 // limits hold it up.
-func (p *pool) enter(b *bin, now time.Time) {
-	if b.heldUp(now) {
+func (p *pool) enter(b *bin) {
+	if b.heldUp() {
 		p.leave(b)
 		p.aside[b] = struct{}{}
 		return
@@ -141,7 +141,7 @@ func (p *pool) part(b *bin) {
 	for _, l := range b.lanes {
 		l.place.clock = 0 // the next pool has a clock of its own
 	}
-	for f := range b.ready() {
+	for _, f := range b.flows {
 		p.turns.dismiss(f)
 	}
 	delete(p.members, b)
@@ -149,6 +149,22 @@ func (p *pool) part(b *bin) {
 		p.prober = nil
 	}
 	b.site, b.pool = nil, nil
+	for _, f := range b.flows {
+		f.lane.admit(f) // what its sender's rates held up
+	}
+}
+
+// admit lets a flow with deliveries have its turns, and takes out one without. Where the pool or the flow's bin is in
+// line for a rate, that may be for this flow's sake now.
+func (p *pool) admit(f *flow) {
+	p.turns.admit(f)
+	b := f.lane.bin
+	if p.rate.in() && f.offered > 0 {
+		b.limits.await(&p.rate, p, f.name, p.rate.at)
+	}
+	if b.wait.in() && f.offered > 0 {
+		b.limits.await(&b.wait, b, f.name, b.wait.at)
+	}
 }
 
 // wantsCourier says whether one more connection should be opened now: there is a delivery for
@@ -160,37 +176,43 @@ func (p *pool) wantsCourier(now time.Time) bool {
 	return p.couriers < p.window.limit() && p.turns.backlog(p.dialing+1)
 }
 
-// pick chooses the flow whose first delivery is next, and books that: ranks, bins and senders are served in
-// fairness. A bin whose resolution has expired is returned in aside instead, and has left the pool; so is one that its
-// limits hold up, which is still a member. Flows that their rates hold up are left out.
-func (p *pool) pick(now time.Time, retries bool) (f *flow, aside []*bin) {
+// pick chooses the flow whose first delivery is next, nil when there is none, and books that: ranks, bins and
+// senders are served in fairness. The bins that it returns have left the pool.
+func (p *pool) pick(now time.Time, retries bool) (f *flow, parted []*bin) {
+	f, bySender, parted := p.foremost(now, retries)
+	if f != nil {
+		p.turns.charge(f, bySender, len(f.queue[0].Recipients))
+	}
+	return f, parted
+}
+
+// foremost is the flow that pick would choose, and whether that is its sender's turn. Bins and flows that their rates
+// hold up are left out, and wait in line for these. Bins whose resolution has expired leave the pool, and are returned.
+func (p *pool) foremost(now time.Time, retries bool) (f *flow, bySender bool, parted []*bin) {
 	for {
-		f, bySender := p.turns.next(retries, now)
+		f, bySender := p.turns.next(retries)
 		if f == nil {
-			return nil, aside
+			return nil, false, parted
 		}
 		b := f.lane.bin
 		if b.site.stale(now) {
 			p.part(b)
-			aside = append(aside, b)
+			parted = append(parted, b)
 			continue
 		}
-		b.slowed = b.meters.ready(oneMessage)
-		if b.heldUp(now) {
-			p.enter(b, now)
-			aside = append(aside, b)
+		if by := b.meters.holdUp(oneMessage, now, b.wait.pass); by != nil {
+			b.limits.await(&b.wait, b, f.name, by)
+		}
+		if b.heldUp() {
+			p.enter(b)
 			continue
 		}
-		if at := f.meters.ready(oneMessage); at.After(now) {
-			b.slow.set(f.slow, at)
-			b.review(f)
-			if f.lane.count == 0 {
-				aside = append(aside, b)
-			}
+		if by := f.meters.holdUp(oneMessage, now, f.pass); by != nil {
+			p.turns.hold(f)
+			b.limits.await(&f.sender.wait, f.sender, f.name, by)
 			continue
 		}
-		p.turns.charge(f, bySender, len(f.queue[0].Recipients))
-		return f, aside
+		return f, bySender, parted
 	}
 }
 

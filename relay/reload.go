@@ -61,7 +61,8 @@ func (o *SchedulerOptions) setDefaults() {
 func (s *Scheduler) review(p *pool) {
 	s.limit(p)
 	p.renew = true
-	p.slowed, p.dialAfter = time.Time{}, time.Time{}
+	p.rate.leave()
+	p.dial.leave()
 	p.window.bound(cmp.Or(p.site.Connections, s.live().Connections))
 	if now := s.o.Now(); !p.gate.open() && p.gate.until.After(now) {
 		p.gate.until = now
@@ -81,6 +82,8 @@ func (s *Scheduler) limit(p *pool) {
 // different now.
 func (s *Scheduler) renew(p *pool) {
 	p.renew = false
+	p.rate.leave() // nobody else waits for what the site alone has
+	p.dial.leave()
 	s.limits.renew("site "+p.site.Key, p.site.Rates)
 	s.limits.drop(p.meters)
 	if p.provider != nil {
@@ -100,10 +103,9 @@ func (w *window) bound(most int) {
 func (b *bin) reload(l *limiter, now time.Time) {
 	b.limits = l
 	b.meters, b.most = l.ofDestination(b.to)
-	b.slowed = time.Time{}
+	b.wait.leave()
 	for _, f := range b.flows {
 		f.meters, f.weight = l.ofFlow(f.name.Name())
-		b.slow.set(f.slow, time.Time{})
 		b.review(f)
 	}
 	if b.site != nil {

@@ -265,7 +265,7 @@ func (s *Scheduler) evict(now time.Time) bool {
 // eachIdle calls f for the flows of bins about which nothing is going on.
 func (s *Scheduler) eachIdle(f func(*bin, *flow)) {
 	for _, b := range s.bins {
-		if b.count+b.away > 0 || b.memory.sum() > 0 || b.refilling || b.resolving || b.slow.first() != nil || b.pool != nil && b.pool.prober == b {
+		if b.count+b.away > 0 || b.memory.sum() > 0 || b.refilling || b.resolving || b.pool != nil && b.pool.prober == b {
 			continue
 		}
 		for _, fl := range b.flows {

@@ -1,26 +1,22 @@
 package relay
 
-import "time"
-
 // senders take turns at a site, whatever the destinations of their mail. All is of one rank.
 type senders struct {
 	// known are those with flows that are ready; owing those without, by what they were served.
 	known, owing map[Flow]*sender
 	ready        fair[*sender]
-	// slow has those that their rates hold up, by when they may go on. They are woken at somebody's turn: where
-	// there is none, the flows of a sender are woken one by one.
-	slow alarms[*sender]
 }
 
 // sender is one sender's mail of one rank for the destinations at a site.
 type sender struct {
 	name Flow
-	// flows counts its flows that are ready. Turns has those that it may give when its turn comes, and the
-	// others are on the benches of their lanes.
-	flows int
-	turns fair[*flow]
-	place *entrant[*sender]
-	slow  *alarm[*sender]
+	// flows counts its flows with deliveries. Turns has those that it may give when its turn comes, and held those
+	// that its rates hold up, who come first first; the others are on the benches of their lanes.
+	flows       int
+	turns, held fair[*flow]
+	place       *entrant[*sender]
+	// wait is in the line for its rates, while any of its flows is held up.
+	wait wait
 }
 
 const (
@@ -37,9 +33,7 @@ func (q *senders) enter(f *flow) {
 	f.sender = q.sender(f.name)
 	f.sender.flows++
 	q.seat(f)
-	if f.sender.slow.index < 0 {
-		q.ready.enter(f.sender.place)
-	}
+	q.ready.enter(f.sender.place)
 }
 
 // seat has a flow among those that its sender may give. It begins with the present: what it had before is no
@@ -59,7 +53,7 @@ func (q *senders) sender(name Flow) *sender {
 		delete(q.owing, name)
 	} else {
 		s = &sender{name: name}
-		s.place, s.slow = newEntrant(s), newAlarm(s)
+		s.place = newEntrant(s)
 	}
 	if q.known == nil {
 		q.known = make(map[Flow]*sender)
@@ -74,21 +68,33 @@ func (q *senders) leave(f *flow) {
 	if s == nil {
 		return
 	}
+	q.unseat(f)
 	f.sender = nil
 	s.flows--
-	if f.benched {
-		f.benched = false
-		f.lane.bench.leave(f.turn)
-	} else {
-		s.turns.leave(f.turn)
-	}
-	if s.turns.len() == 0 {
-		q.ready.leave(s.place)
-	}
 	if s.flows == 0 {
-		q.slow.set(s.slow, time.Time{})
 		delete(q.known, s.name)
 		q.remember(s)
+	}
+}
+
+// unseat takes a flow from its sender's turns, or from where it waits to have them again.
+func (q *senders) unseat(f *flow) {
+	s := f.sender
+	switch {
+	case f.held:
+		f.held = false
+		s.held.leave(f.turn)
+		if s.held.len() == 0 {
+			s.wait.leave()
+		}
+	case f.benched:
+		f.benched = false
+		f.lane.bench.leave(f.turn)
+	default:
+		s.turns.leave(f.turn)
+		if s.turns.len() == 0 {
+			q.ready.leave(s.place)
+		}
 	}
 }
 
@@ -129,66 +135,55 @@ func (q *senders) forget() {
 	}
 }
 
-// next is the flow to be served, nil when there is none. A sender whose rates hold it up is left out for as
-// long. A flow whose lane takes no part, as its destination is held up, goes to the lane's bench: it is come upon
-// once, however many wait for that destination.
-func (q *senders) next(now time.Time) *flow {
-	for a := q.slow.due(now); a != nil; a = q.slow.due(now) {
-		q.goOn(a.value)
-	}
+// next is the flow to be served, nil when there is none. A flow whose lane takes no part, as its destination is held
+// up, goes to the lane's bench: it is come upon once, however many wait for that destination.
+func (q *senders) next() *flow {
 	for e := q.ready.next(); e != nil; e = q.ready.next() {
-		s := e.value
-		f := s.turns.next().value
-		switch at := f.meters.ready(oneMessage); {
-		case at.After(now):
-			q.ready.leave(s.place)
-			q.slow.set(s.slow, at)
-		case f.lane.place.index < 0:
-			q.bench(f)
-		default:
+		f := e.value.turns.next().value
+		if f.lane.place.index >= 0 {
 			return f
 		}
+		q.bench(f)
 	}
 	return nil
 }
 
-// goOn lets a sender take its turns again whose rates have held it up.
-func (q *senders) goOn(s *sender) {
-	if s.turns.len() > 0 {
-		q.ready.resume(s.place)
-	}
+// hold keeps a flow from all turns that the sender's rates hold up. Who does so puts the sender in line for them.
+func (q *senders) hold(f *flow) {
+	q.unseat(f)
+	f.held, f.turn.clock = true, 0
+	f.sender.held.enter(f.turn)
 }
 
-// reload forgets what rates held up that may be others now.
+// release lets a flow have its turns again, at its sender's old place, that was held up or on a bench.
+func (q *senders) release(f *flow) {
+	q.unseat(f)
+	q.seat(f)
+	q.ready.resume(f.sender.place)
+}
+
+// reload lets go of what rates held up that may be others now.
 func (q *senders) reload() {
-	for a := q.slow.first(); a != nil; a = q.slow.first() {
-		q.slow.set(a, time.Time{})
-		q.goOn(a.value)
+	for _, s := range q.known {
+		for e := s.held.next(); e != nil; e = s.held.next() {
+			q.release(e.value)
+			e.value.lane.admit(e.value)
+		}
 	}
 }
 
 // bench keeps a flow from its sender's turns until its lane takes part again. The bench is in the order in which the
 // senders waited.
 func (q *senders) bench(f *flow) {
-	s := f.sender
-	s.turns.leave(f.turn)
-	if s.turns.len() == 0 {
-		q.ready.leave(s.place)
-	}
-	f.benched, f.turn.clock = true, float64(s.place.seq)
+	q.unseat(f)
+	f.benched, f.turn.clock = true, float64(f.sender.place.seq)
 	f.lane.bench.enter(f.turn)
 }
 
 // unbench lets the first flows of a lane's bench have their senders' turns again, at their old places.
 func (q *senders) unbench(l *lane) {
 	for range min(benchReturns, l.bench.len()) {
-		f := l.bench.next().value
-		l.bench.leave(f.turn)
-		f.benched = false
-		q.seat(f)
-		if f.sender.slow.index < 0 {
-			q.ready.resume(f.sender.place)
-		}
+		q.release(l.bench.next().value)
 	}
 }
 

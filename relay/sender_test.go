@@ -20,7 +20,7 @@ func TestSendersOwe(t *testing.T) {
 	served := map[*flow]int{}
 	for range 1000 {
 		q.enter(greedy)
-		f, cost := q.next(time.Now()), 1
+		f, cost := q.next(), 1
 		if f == greedy {
 			cost = 10
 		}
@@ -50,7 +50,7 @@ func TestSendersForgotten(t *testing.T) {
 		const turns = 20_000
 		for i := range turns {
 			q.enter(b.flow(Flow(fmt.Sprint("sender", i%n))))
-			f := q.next(time.Now())
+			f := q.next()
 			q.charge(f, 1)
 			if f == bulk {
 				served++
@@ -77,7 +77,7 @@ func TestServedBySenderOwesInLane(t *testing.T) {
 	for i := range 100 {
 		name := Flow(fmt.Sprint("sender", i%10))
 		b.push(b.flow(name), Delivery{Recipients: []int{0}, Flow: name})
-		p.enter(b, time.Now())
+		p.enter(b)
 		f, _ := p.pick(time.Now(), true)
 		b.serve(f)
 		if served = append(served, f); i >= 10 && f != served[i-10] {
@@ -96,15 +96,42 @@ func TestSenderGoesOnAfterReload(t *testing.T) {
 	f := b.flow("slow")
 	f.meters.take(amount{Messages: 1, Recipients: 1}, noon)
 	b.push(f, Delivery{Recipients: []int{0}, Flow: "slow"})
-	p.enter(b, noon)
-	q := &p.turns.of[rankNormal].senders
-	if got := q.next(noon); got != nil {
+	p.enter(b)
+	if got, _ := p.pick(noon, true); got != nil {
 		t.Fatalf("%s has a turn, beyond its rate", got.name)
 	}
 	b.reload(newLimiter(Limits{}, now), noon)
 	p.turns.reload()
-	if got := q.next(noon); got != f {
+	p.enter(b)
+	b.site.Expires = time.Time{}
+	if got, _ := p.pick(noon, true); got != f {
 		t.Error("it has no turn, though its rate has been lifted")
+	}
+}
+
+// What a sender's rate holds up at one site has its turn at the next that its destination moves to.
+func TestHeldUpFlowMovesWithBin(t *testing.T) {
+	t.Parallel()
+	now := func() time.Time { return noon }
+	b := newBin(Destination{Route: "mx", Domain: "x.test"}, newLimiter(Limits{Flows: []FlowLimit{{Name: "slow", Rates: []Rate{{Count: 1, Per: time.Hour}}}}}, now), new(usage))
+	old, next := newPool(&Site{Key: "old.test"}, 1), newPool(&Site{Key: "next.test"}, 1)
+	old.join(b, old.site)
+	f := b.flow("slow")
+	f.meters.take(amount{Messages: 1, Recipients: 1}, noon)
+	b.push(f, Delivery{Recipients: []int{0}, Flow: "slow"})
+	old.enter(b)
+	if got, _ := old.pick(noon, true); got != nil || !f.held || !f.sender.wait.in() {
+		t.Fatal("the rate does not hold it up")
+	}
+	s := f.sender
+	old.part(b)
+	if f.held || s.wait.in() {
+		t.Error("it is held up at a site that its destination has left")
+	}
+	next.join(b, next.site)
+	next.enter(b)
+	if got, _ := next.pick(noon.Add(time.Hour), true); got != f {
+		t.Error("it has no turn at the next site")
 	}
 }
 
@@ -121,7 +148,7 @@ func TestForgottenDebtIsNobodys(t *testing.T) {
 		q.enter(b.flow(Flow(fmt.Sprint("list", i))))
 	}
 	for left := lists; left > 0; {
-		f := q.next(time.Now())
+		f := q.next()
 		if f == bulk {
 			q.charge(f, 1)
 			continue
@@ -133,7 +160,7 @@ func TestForgottenDebtIsNobodys(t *testing.T) {
 	late := b.flow("late")
 	q.enter(late)
 	for range 3 {
-		f := q.next(time.Now())
+		f := q.next()
 		if f == late {
 			return
 		}

@@ -16,6 +16,7 @@ func (s *Scheduler) spend(p *pool, f *flow, d *Delivery, now time.Time) {
 	p.meters.take(a, now)
 	from.meters.take(a, now)
 	f.meters.take(a, now)
+	p.rate.pass, from.wait.pass, f.pass = false, false, false
 }
 
 // spent books that the delivery is with the courier no more. Where it was not attempted, what it
@@ -48,9 +49,11 @@ func (s *Scheduler) weigh(p *pool, d *Delivery, size int64, now time.Time) {
 	}
 }
 
+// refund gives back what was paid. Who waits for it may go on the sooner.
 func (s *Scheduler) refund(p *pool, d Delivery, a amount) {
 	for _, ms := range s.metersOf(p, d) {
 		ms.refund(a)
+		s.bringForward(ms)
 	}
 }
 
@@ -72,8 +75,9 @@ func (s *Scheduler) spendConnection(p *pool, now time.Time) {
 		p.provider.connections++
 	}
 	p.meters.take(oneConnection, now)
-	if b := p.turns.first(); b != nil {
-		b.meters.take(oneConnection, now)
+	p.dial.pass = false
+	if f := p.turns.first(); f != nil {
+		f.lane.bin.meters.take(oneConnection, now)
 	}
 }
 

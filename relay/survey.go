@@ -112,6 +112,8 @@ func (v *survey) rate(m *meter, b *bucket) PaceLimit {
 	}
 	if at := b.ready(); at.After(v.now) {
 		l.Until = at
+	} else if b.line.len() > 0 {
+		l.Until = later(b.alarm.at, v.now) // others are in line for what there is
 	}
 	return l
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// keepTime attends to bins and pools when their time has come.
+// keepTime attends to bins, pools and lines when their time has come.
 func (s *Scheduler) keepTime(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -38,11 +38,17 @@ func (s *Scheduler) ring() time.Duration {
 	for a := s.poolAlarms.due(now); a != nil; a = s.poolAlarms.due(now) {
 		s.attend(a.value)
 	}
+	for a := s.limits.alarms.due(now); a != nil; a = s.limits.alarms.due(now) {
+		s.letOn(a.value, now)
+	}
 	wait := longest
 	if a := s.binAlarms.first(); a != nil {
 		wait = min(wait, a.at.Sub(now))
 	}
 	if a := s.poolAlarms.first(); a != nil {
+		wait = min(wait, a.at.Sub(now))
+	}
+	if a := s.limits.alarms.first(); a != nil {
 		wait = min(wait, a.at.Sub(now))
 	}
 	wait = max(wait, 0)

@@ -1,7 +1,5 @@
 package relay
 
-import "time"
-
 // turns share a pool's slots, by rank first. Of a rank's slots every other one goes by destination, to the lane
 // that had least and there to the flow that had least, and those between by sender: so neither mail of one
 // sender for many destinations nor mail of many senders for one destination is before what others send.
@@ -42,7 +40,7 @@ func (t *turns) leave(l *lane) { t.of[l.rank].lanes.leave(l.place) }
 // admit lets a flow with deliveries have its sender's turns. Without any it has none, nor has a lane without such
 // flows.
 func (t *turns) admit(f *flow) {
-	if f.offered == 0 {
+	if len(f.queue) == 0 {
 		t.dismiss(f)
 	} else if f.sender == nil {
 		t.of[f.lane.rank].senders.enter(f)
@@ -52,7 +50,19 @@ func (t *turns) admit(f *flow) {
 	}
 }
 
-// reload forgets which senders the rates held up, which may be others now.
+// hold keeps a flow from its turns that its sender's rates hold up.
+func (t *turns) hold(f *flow) {
+	t.of[f.lane.rank].senders.hold(f)
+	f.lane.admit(f)
+}
+
+// release ends that.
+func (t *turns) release(f *flow) {
+	t.of[f.lane.rank].senders.release(f)
+	f.lane.admit(f)
+}
+
+// reload lets all flows have their turns that rates held up, which may be others now.
 func (t *turns) reload() {
 	for r := range t.of {
 		t.of[r].senders.reload()
@@ -80,23 +90,23 @@ func (t *turns) turn(retries bool) *turn {
 }
 
 // next is the flow to be served, nil when there is none, and whether it is its sender's turn.
-func (t *turns) next(retries bool, now time.Time) (f *flow, bySender bool) {
+func (t *turns) next(retries bool) (f *flow, bySender bool) {
 	r := t.turn(retries)
 	if r == nil {
 		return nil, false
 	}
 	if r.bySender {
-		if f := r.senders.next(now); f != nil {
+		if f := r.senders.next(); f != nil {
 			return f, true
 		}
 	}
 	return r.lanes.next().value.ready.next().value, false
 }
 
-// first is the bin whose destination is to be served, nil when there is none.
-func (t *turns) first() *bin {
+// first is the flow to be served when it goes by destination, nil when there is none.
+func (t *turns) first() *flow {
 	if r := t.turn(true); r != nil {
-		return r.lanes.next().value.bin
+		return r.lanes.next().value.ready.next().value
 	}
 	return nil
 }

@@ -145,7 +145,24 @@ func (b *bin) stands(s *Scheduler, now time.Time) bool {
 		return true
 	}
 	_, blocked := s.blocked[p]
-	return !blocked && p.couriers-len(p.idle) == 0 && (p.alarm.index < 0 || now.Sub(p.alarm.at) >= watchSlack)
+	if blocked || b.inLine(now) || p.couriers > len(p.idle) {
+		return false
+	}
+	return p.alarm.index < 0 || now.Sub(p.alarm.at) >= watchSlack
+}
+
+// inLine says whether something of the bin is in line for a rate, and the line moves.
+func (b *bin) inLine(now time.Time) bool {
+	moves := func(w *wait) bool { return b.limits.attends(w) && now.Sub(w.at.alarm.at) < watchSlack }
+	if moves(&b.wait) || moves(&b.pool.rate) || moves(&b.pool.dial) {
+		return true
+	}
+	for _, f := range b.flows {
+		if f.held && moves(&f.sender.wait) {
+			return true
+		}
+	}
+	return false
 }
 
 // Audit counts again what is counted on the way, and returns an error if the books contradict
@@ -170,11 +187,19 @@ func (s *Scheduler) Audit() error {
 		if p.couriers != p.dialing+p.connected || len(p.idle) > p.connected {
 			return fmt.Errorf("site %s: %d couriers, %d opening and %d connected, %d idle", p.site.Key, p.couriers, p.dialing, p.connected, len(p.idle))
 		}
+		if p.rate.in() && !s.limits.attends(&p.rate) || p.dial.in() && !s.limits.attends(&p.dial) {
+			return fmt.Errorf("site %s waits for a rate, and nothing will let it go on", p.site.Key)
+		}
 	}
 	if couriers > s.connections {
 		return fmt.Errorf("sites have %d connections, %d are counted", couriers, s.connections)
 	}
 	return nil
+}
+
+// attends says whether somebody is in a line whose first will be let go on.
+func (l *limiter) attends(w *wait) bool {
+	return w.in() && w.place.index >= 0 && w.party.place.index >= 0 && l.alarms.has(w.at.alarm)
 }
 
 // audit checks that each delivery in memory is where the bin's counts say.
@@ -192,14 +217,22 @@ func (b *bin) audit() error {
 			live++
 		}
 		offered[f.lane.rank] += f.offered
-		if turns := b.pool != nil && f.offered > 0; turns != (f.turn.index >= 0) || turns != (f.sender != nil) {
-			return fmt.Errorf("flow %q offers %d deliveries, and has a turn: %v", f.name, f.offered, f.turn.index >= 0)
+		if turns := b.pool != nil && len(f.queue) > 0; turns != (f.turn.index >= 0) || turns != (f.sender != nil) {
+			return fmt.Errorf("flow %q has %d deliveries, and has a turn: %v", f.name, len(f.queue), f.turn.index >= 0)
+		}
+		if f.held && !b.limits.attends(&f.sender.wait) {
+			return fmt.Errorf("flow %q is held up by rates, and nobody waits for them", f.name)
+		}
+		if f.held && f.offered > 0 || !f.held && f.offered != len(f.queue) {
+			return fmt.Errorf("flow %q has %d deliveries and offers %d, held up: %v", f.name, len(f.queue), f.offered, f.held)
 		}
 		if starving := f.bare() && f.hunger.index >= 0; starving != (f.starve.index >= 0) {
 			return fmt.Errorf("flow %q waits for its first delivery: %v, %v is known", f.name, starving, f.starve.index >= 0)
 		}
 	}
 	switch {
+	case b.wait.in() && !b.limits.attends(&b.wait):
+		return errors.New("it waits for a rate, and nothing will let it go on")
 	case count != b.count || live != b.live || b.away < 0:
 		return fmt.Errorf("%d deliveries in memory and %d flows alive, %d and %d are counted; %d away", count, live, b.count, b.live, b.away)
 	case memory.within > b.memory.within || memory.extra > b.memory.extra || memory != b.memory && reserved == 0:
