@@ -84,8 +84,6 @@ type flow struct {
 	place, turn   *entrant[*flow]
 	sender        *sender
 	held, benched bool
-	// pass says that its sender's rates have let it go on, and it has not yet.
-	pass bool
 	// offered is how many of its deliveries count among the lane's.
 	offered int
 	meters  meters
@@ -116,7 +114,7 @@ func newBin(to Destination, limits *limiter, all *usage) *bin {
 // close lets go of what the bin holds on to.
 func (b *bin) close() {
 	b.closed = true
-	b.wait.leave()
+	b.limits.giveUp(&b.wait)
 	b.limits.drop(b.meters)
 	b.limits.known -= binSize + int64(len(b.to.Route)+len(b.to.Domain))
 	for _, f := range b.flows {

@@ -11,6 +11,10 @@ type bucket struct {
 	rate Rate
 	// full is when all that was taken will have been paid for.
 	full time.Time
+	// each is how much was taken at once lately, of what the rate counts.
+	each int64
+	// opening counts the connections that are being opened for something from it by who was not let on.
+	opening int64
 	// line is who waits until there is something; alarm is for when the first of them may go on.
 	line  line
 	alarm *alarm[*bucket]
@@ -39,10 +43,44 @@ func (b *bucket) left(now time.Time) int64 {
 }
 
 // take pays for n, which may be more than there are: then those to come wait the longer.
-func (b *bucket) take(n int64, now time.Time) { b.full = later(b.full, now).Add(b.after(n)) }
+func (b *bucket) take(n int64, now time.Time) {
+	b.full = later(b.full, now).Add(b.after(n))
+	b.line.paced = b.line.paced.Add(b.after(n))
+}
+
+// learn takes note of how much was taken at once, the latest for an eighth.
+func (b *bucket) learn(n int64) {
+	if b.each == 0 {
+		b.each = n
+	}
+	b.each += (n - b.each) / 8
+}
+
+// someBytes is how large a message is thought to be before there was one.
+const someBytes = 4096
+
+// typical is about how much one message or connection takes.
+func (b *bucket) typical() int64 {
+	if b.each == 0 && b.rate.Of == Bytes {
+		return someBytes
+	}
+	return max(b.each, 1)
+}
+
+// cost is about the time that pays for n messages or connections.
+func (b *bucket) cost(n int64) time.Duration { return b.after(n * b.typical()) }
+
+// has is for about how many messages or connections there is something.
+func (b *bucket) has(now time.Time) int64 {
+	left := b.left(now)
+	return min(left, (left+b.typical()-1)/b.typical())
+}
 
 // refund gives back what was taken for nothing.
-func (b *bucket) refund(n int64) { b.full = b.full.Add(-b.after(n)) }
+func (b *bucket) refund(n int64) {
+	b.full = b.full.Add(-b.after(n))
+	b.line.paced = b.line.paced.Add(-b.after(n))
+}
 
 // idle says that the bucket is as if nothing had ever been taken.
 func (b *bucket) idle(now time.Time) bool { return !b.full.After(now) }

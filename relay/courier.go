@@ -45,10 +45,27 @@ type courier struct {
 	cancel          func()
 	// connect is how long opening the connection took; it is charged to the first delivery.
 	connect time.Duration
+	// opens are the buckets for something from which the connection is being opened, until it has asked for that.
+	opens []*bucket
+	asks  bool
 }
 
-// hire starts a courier for the pool.
-func (s *Scheduler) hire(p *pool) {
+// asked says that the courier has asked for what its connection was opened for, or never will.
+func (c *courier) asked() {
+	if !c.asks {
+		return
+	}
+	c.asks = false
+	c.pool.asking--
+	for _, b := range c.opens {
+		b.opening--
+		c.s.limits.expect(b, time.Time{})
+	}
+	c.opens = nil
+}
+
+// hire starts a courier for the pool, for the sake of a flow.
+func (s *Scheduler) hire(p *pool, f *flow) {
 	p.couriers++
 	p.dialing++
 	s.connections++
@@ -57,6 +74,11 @@ func (s *Scheduler) hire(p *pool) {
 	attempts, endAttempts := context.WithCancel(s.attempts)
 	c.dials, c.attempts = dials, attempts
 	c.cancel = func() { endDials(); endAttempts() }
+	c.opens = p.rate.open(p.meters, c.opens)
+	c.opens = f.lane.bin.wait.open(f.lane.bin.meters, c.opens)
+	c.opens = f.sender.wait.open(f.meters, c.opens)
+	c.asks = true
+	p.asking++
 	c.enter(PhaseOpening, s.o.Now())
 	p.crew[c] = struct{}{}
 	s.goroutines.Go(c.run)

@@ -11,9 +11,6 @@ func (s *Scheduler) pump(p *pool) {
 	p.pumping = true
 	defer func() { p.pumping = false }()
 	s.give(p, s.o.Now())
-	if a := s.limits.alarms.first(); a != nil {
-		s.wakeTimer(a.at) // somebody may be in line who was not before
-	}
 }
 
 // give is pump where nothing else is at it. What rates hold up is in line for them afterwards.
@@ -27,14 +24,18 @@ func (s *Scheduler) give(p *pool, now time.Time) {
 		c.enter(PhaseLoading, now)
 		c.handed <- d
 	}
-	for len(p.idle) == 0 && p.wantsCourier(now) && s.mayDial(p, now) {
+	for len(p.idle) == 0 && p.wantsCourier(now) {
+		f := s.mayDial(p, now)
+		if f == nil {
+			break
+		}
 		if !s.hasSlot(p) {
 			s.blocked[p] = struct{}{}
 			s.makeRoom(p)
 			return
 		}
-		s.spendConnection(p, now)
-		s.hire(p)
+		s.spendConnection(p, f.lane.bin, now)
+		s.hire(p, f)
 	}
 	if p.turns.waiting() && !p.gate.probe(now) && p.dialing == 0 {
 		s.setPoolAlarm(p, p.gate.until)
@@ -44,11 +45,12 @@ func (s *Scheduler) give(p *pool, now time.Time) {
 // pick takes a delivery of the pool for a courier, if the rates of the site allow one, and lets
 // the bin that gave it refill.
 func (s *Scheduler) pick(c *courier, now time.Time) (Delivery, bool) {
+	defer c.asked()
 	p := c.pool
 	if !p.turns.waiting() {
 		return Delivery{}, false
 	}
-	if s.heldUp(p, now) {
+	if s.heldUp(p, now, false) {
 		return Delivery{}, false
 	}
 	f, parted := p.pick(now, c.retrying || p.retryRoom(s.live().RetryShare))
@@ -66,32 +68,45 @@ func (s *Scheduler) pick(c *courier, now time.Time) (Delivery, bool) {
 }
 
 // heldUp says whether rates hold up the pool as a whole. It waits in line for them if so.
-func (s *Scheduler) heldUp(p *pool, now time.Time) bool {
-	by := p.meters.holdUp(oneMessage, now, p.rate.pass)
+func (s *Scheduler) heldUp(p *pool, now time.Time, opening bool) bool {
+	if opening && p.rate.in() {
+		return true
+	}
+	by := p.meters.holdUp(oneMessage, now, p.rate.pass, opening)
 	if by != nil {
 		s.limits.await(&p.rate, p, p.turns.first().name, by)
 	}
 	return by != nil
 }
 
-// mayDial says whether rates allow one more connection, and a message for it. The pool waits in line if not.
-func (s *Scheduler) mayDial(p *pool, now time.Time) bool {
-	if s.heldUp(p, now) {
-		return false
+// mayDial gives the flow for whose mail one more connection may be opened, as far as rates go: they must allow the
+// connection, and a message for it that no other is being opened for. Otherwise it is nil, and who is held up waits in
+// line; what a pool is opening connections for looks again when it has them.
+func (s *Scheduler) mayDial(p *pool, now time.Time) *flow {
+	first := p.asking == 0
+	if s.heldUp(p, now, first) {
+		return nil
 	}
-	f, _, parted := p.foremost(now, true)
+	f, _, parted := p.foremost(now, p.retryRoom(s.live().RetryShare), first)
 	s.advanceAll(parted)
 	if f == nil {
-		return false
+		return nil
 	}
-	by := p.meters.holdUp(oneConnection, now, p.dial.pass)
+	b := f.lane.bin
+	for _, ms := range []meters{p.meters, b.meters, f.meters} {
+		if !first && ms.tight(oneMessage, p.asking, now) {
+			return nil
+		}
+	}
+	by := p.meters.holdUp(oneConnection, now, p.dial.pass, false)
 	if by == nil {
-		by = f.lane.bin.meters.holdUp(oneConnection, now, p.dial.pass)
+		by = b.meters.holdUp(oneConnection, now, p.dial.pass, false)
 	}
 	if by != nil {
 		s.limits.await(&p.dial, p, f.name, by)
+		return nil
 	}
-	return by == nil
+	return f
 }
 
 // hasSlot says whether there may be one more connection, in all and to the provider.
@@ -158,8 +173,8 @@ func (s *Scheduler) newPool(site *Site) *pool {
 func (s *Scheduler) reap(p *pool) {
 	if p.over() && s.pools[p.site.Key] == p {
 		s.poolAlarms.set(p.alarm, time.Time{})
-		p.rate.leave()
-		p.dial.leave()
+		s.limits.giveUp(&p.rate)
+		s.limits.giveUp(&p.dial)
 		s.limits.drop(p.meters)
 		s.lessons.learn(p, s.o.Now())
 		delete(s.pools, p.site.Key)

@@ -63,11 +63,12 @@ func (s *Scheduler) clear(p *pool) {
 	if !p.shut() {
 		return
 	}
-	for f := p.turns.first(); f != nil; f = p.turns.first() {
-		s.unload(f.lane.bin)
-	}
-	for b := range p.aside {
-		s.unload(b)
+	s.limits.giveUp(&p.rate)
+	s.limits.giveUp(&p.dial)
+	for b := range p.members {
+		if b.count > 0 {
+			s.unload(b)
+		}
 	}
 }
 
@@ -115,6 +116,7 @@ func (s *Scheduler) retire(c *courier) {
 
 // uncount gives up the courier's place.
 func (s *Scheduler) uncount(c *courier) {
+	c.asked()
 	p := c.pool
 	p.couriers--
 	if p.provider != nil {

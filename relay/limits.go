@@ -55,8 +55,9 @@ type limiter struct {
 	o         Limits
 	providers []*provider
 	meters    map[string]*meter
-	// alarms are those of the buckets at which anybody waits.
+	// alarms are those of the buckets at which anybody waits; wake is told of them.
 	alarms alarms[*bucket]
+	wake   func(time.Time)
 	// known is what is known of bins and flows, in bytes of memory.
 	known int64
 	// resumed has the states of meters of an earlier process that have not been asked for yet.
@@ -73,7 +74,7 @@ type provider struct {
 }
 
 func newLimiter(o Limits, now func() time.Time) *limiter {
-	l := &limiter{o: o, meters: make(map[string]*meter), resumed: make(map[string][]byte), now: now}
+	l := &limiter{o: o, meters: make(map[string]*meter), resumed: make(map[string][]byte), now: now, wake: func(time.Time) {}}
 	for _, p := range o.Providers {
 		l.providers = append(l.providers, &provider{name: p.Name, most: p.Connections, meters: l.hold(nil, "provider "+p.Name, p.Rates)})
 	}

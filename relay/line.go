@@ -4,10 +4,20 @@ import "time"
 
 // line is who waits for a bucket to have something for them. Flows take turns in it, by the shares of their ranks,
 // and within a flow goes on who came first: mail of one sender for thousands of places leaves others theirs.
-// It is guarded by the Scheduler's mu, as all in this file is.
+//
+// Who is let on needs time to make use of that, as there may be no connection yet, and some never do, as their host is
+// dead. So they are let on at the pace of the rate, whether those before have taken theirs or not, and somebody else is for
+// one who has not after a while. Who comes and finds nothing waits at the front. It is guarded by the Scheduler's mu, as
+// all in this file is.
 type line struct {
-	ready fair[*party]
-	of    map[Flow]*party
+	front   fair[waiter]
+	parties fair[*party]
+	of      map[Flow]*party
+	// paced is when the next is let on, but for those who open connections and were not let on. Out has when those
+	// were who have taken nothing yet, the first first, and again is for how many of these others may be.
+	paced time.Time
+	out   []time.Time
+	again int
 }
 
 // party is who waits in a line for the sake of one flow.
@@ -19,26 +29,30 @@ type party struct {
 
 // wait is somebody's place in a line. The zero wait is in none.
 type wait struct {
-	at    *bucket
+	at *bucket
+	// party is nil at the front.
 	party *party
 	place *entrant[waiter]
-	// pass says that it was let go on and has taken nothing since: it may do so past those who wait.
-	pass bool
+	// pass says that it was let on, or opens a connection, and has taken nothing since: it may do so past those who
+	// wait. From is the bucket that let it on, if one did, where it is booked for that time, and counted in out.
+	pass   bool
+	from   *bucket
+	booked time.Duration
+	out    bool
 }
 
-// waiter is what rates hold up: a pool as a whole, the mail of a sender at a site, or a bin.
+// waiter is what rates hold up: a pool as a whole, a bin, or the mail of a sender at a site.
 type waiter interface {
-	// goOn uses what the bucket has for it, now or as soon as it can.
-	goOn(s *Scheduler, by *bucket)
+	// goOn takes the waiter from the line and lets it on, if there is anything to go on with.
+	goOn(s *Scheduler, by *bucket, now time.Time)
 }
 
 const (
-	// lineMost is how many go on at once.
+	// lineMost is how many are let on at once, lineTick the time after which more are.
 	lineMost = 64
-	// Where those that go on leave something in the bucket, as they have no connection yet, the next go on when
-	// as much has come in as the bucket holds, but within these bounds.
-	linePauseLeast = 10 * time.Millisecond
-	linePauseMost  = time.Second
+	lineTick = time.Millisecond
+	// outMost is how long one who was let on has for taking what that is for, before somebody else is let on for it.
+	outMost = 10 * time.Second
 )
 
 // in says whether it is in a line.
@@ -49,26 +63,68 @@ func (w *wait) leave() {
 	if w.at == nil {
 		return
 	}
-	l := &w.at.line
-	w.party.waits.leave(w.place)
-	if w.party.waits.len() == 0 {
-		l.ready.leave(w.party.place)
-		delete(l.of, w.party.flow)
+	if y := w.party; y != nil {
+		y.waits.leave(w.place)
+		if y.waits.len() == 0 {
+			w.at.line.parties.leave(y.place)
+			delete(w.at.line.of, y.flow)
+		}
+	} else {
+		w.at.line.front.leave(w.place)
 	}
 	w.at, w.party = nil, nil
 }
 
-func (l *line) len() int { return l.ready.len() }
-
-// before is how many wait for the sake of a flow.
-func (l *line) before(name Flow) int {
-	if y := l.of[name]; y != nil {
-		return y.waits.len()
+// letOn takes it out of its line with a pass.
+func (w *wait) letOn(now time.Time) {
+	by, front := w.at, w.party == nil
+	w.leave()
+	if w.pass = true; front {
+		return
 	}
-	return 0
+	w.from, w.booked, w.out = by, 0, true
+	if l := &by.line; l.again > 0 {
+		l.again--
+	} else {
+		w.booked = by.cost(1)
+		l.paced = l.paced.Add(w.booked)
+	}
+	by.line.out = append(by.line.out, now)
 }
 
-// party finds or makes that of a flow.
+// arrived says that it has taken something, or has come for that to the front.
+func (w *wait) arrived() {
+	if w.out && len(w.from.line.out) > 0 {
+		w.from.line.out = w.from.line.out[1:]
+	}
+	w.out = false
+}
+
+// spent says that it has taken something.
+func (w *wait) spent() {
+	w.arrived()
+	if w.from != nil {
+		w.from.line.paced = w.from.line.paced.Add(-w.booked)
+	}
+	w.pass, w.from, w.booked = false, nil, 0
+}
+
+// giveUp says of somebody who wants nothing any more: it leaves the line, and what it was let on for goes to others.
+func (l *limiter) giveUp(w *wait) {
+	by := w.from
+	w.leave()
+	if w.spent(); by != nil {
+		l.expect(by, time.Time{})
+	}
+}
+
+// empty says that nobody waits.
+func (l *line) empty() bool { return l.front.len()+l.parties.len() == 0 }
+
+// turnCost is what a turn of a flow costs in a line.
+func turnCost(name Flow) float64 { return 1 / rankShares[name.rank()] }
+
+// party finds or makes that of a flow. A new one waits for a turn: one that came back at once would be first again.
 func (l *line) party(name Flow) *party {
 	y := l.of[name]
 	if y == nil {
@@ -78,91 +134,159 @@ func (l *line) party(name Flow) *party {
 			l.of = make(map[Flow]*party)
 		}
 		l.of[name] = y
-		l.ready.enter(y.place)
+		y.place.clock = l.parties.now + turnCost(name)
+		l.parties.enter(y.place)
 	}
 	return y
 }
 
-// await puts somebody in line for a bucket, for a flow's sake. Who is there already keeps the place, unless fewer are
-// before it with this flow.
+// sooner says whether somebody in line would have a turn sooner for another flow's sake.
+func (w *wait) sooner(name Flow) bool {
+	if w.party == nil || w.party.flow == name {
+		return false
+	}
+	before := float64(w.place.seq - w.party.waits.next().seq) // no fewer than there are
+	others := 0
+	if y := w.at.line.of[name]; y != nil {
+		others = y.waits.len()
+	}
+	return float64(others)*turnCost(name) < before*turnCost(w.party.flow)
+}
+
+// await puts somebody in line for a bucket for a flow's sake: at the front, who has a pass. Who is there already keeps the
+// place.
 func (l *limiter) await(w *wait, who waiter, name Flow, by *bucket) {
-	if w.at == by && by.line.before(name) >= w.party.waits.len() {
+	if w.at == by && (w.party == nil || !w.pass) {
 		return
 	}
+	l.join(w, who, name, by, w.pass)
+}
+
+// again lets somebody on for whom that was in vain, or to the front.
+func (l *limiter) again(w *wait, who waiter, name Flow) {
+	if w.pass = true; w.in() {
+		l.await(w, who, name, w.at)
+	}
+}
+
+// hasten moves somebody in line to where the turn comes sooner for another flow's sake, if it does.
+func (l *limiter) hasten(w *wait, who waiter, name Flow) {
+	if w.in() && w.sooner(name) {
+		l.join(w, who, name, w.at, false)
+	}
+}
+
+func (l *limiter) join(w *wait, who waiter, name Flow, by *bucket, front bool) {
 	w.leave()
+	if by.line.empty() {
+		full := later(by.full, l.now())
+		by.line.paced, by.line.out, by.line.again = full.Add(-by.after(by.burst()-1)), nil, 0
+	}
 	if w.place == nil {
 		w.place = newEntrant(who)
 	}
-	w.at, w.party = by, by.line.party(name)
-	w.place.clock = 0
-	w.party.waits.enter(w.place)
+	w.at, w.place.clock = by, 0
+	if front {
+		w.arrived()
+		by.line.front.enter(w.place)
+	} else {
+		w.party = by.line.party(name)
+		w.party.waits.enter(w.place)
+	}
+	l.expect(by, time.Time{})
+}
+
+// expect sets the alarm for who is next in line for a bucket, no earlier than given.
+func (l *limiter) expect(by *bucket, least time.Time) {
+	if by.line.empty() {
+		return
+	}
 	if by.alarm == nil {
 		by.alarm = newAlarm(by)
 	}
-	if by.alarm.index < 0 {
-		l.alarms.set(by.alarm, by.ready())
-	}
+	at := later(by.due(), least)
+	l.alarms.set(by.alarm, at)
+	l.wake(at)
 }
 
-// letOn lets as many of those who wait for the bucket go on as it has something for.
+// due is when somebody in line is to be let on.
+func (b *bucket) due() time.Time {
+	ready := b.ready()
+	if b.line.front.len() > 0 {
+		return ready
+	}
+	at := b.paced()
+	if out := b.line.out; len(out) > 0 && out[0].Add(outMost).Before(at) {
+		at = out[0].Add(outMost)
+	}
+	return at
+}
+
+// paced is when the next of the parties is let on by the rate.
+func (b *bucket) paced() time.Time { return b.line.paced.Add(b.cost(b.opening)) }
+
+// letOn lets on those in line for a bucket whose time has come.
 func (s *Scheduler) letOn(by *bucket, now time.Time) {
-	for range min(by.left(now), lineMost) {
-		e := by.line.ready.next()
+	l := &by.line
+	for range lineMost {
+		e := l.front.next()
 		if e == nil || by.ready().After(now) {
 			break
 		}
-		by.line.ready.charge(e, 1/rankShares[e.value.flow.rank()])
-		e.value.waits.next().value.goOn(s, by)
+		e.value.goOn(s, by, now)
 	}
-	if by.line.len() > 0 {
-		s.limits.alarms.set(by.alarm, later(by.ready(), now.Add(by.pause())))
+	for ; len(l.out) > 0 && !l.out[0].Add(outMost).After(now); l.out = l.out[1:] {
+		l.again++
 	}
+	for range lineMost {
+		e := l.parties.next()
+		if e == nil || l.again == 0 && by.paced().After(now) {
+			break
+		}
+		l.parties.charge(e, turnCost(e.value.flow))
+		e.value.waits.next().value.goOn(s, by, now)
+	}
+	s.limits.expect(by, now.Add(lineTick))
 }
 
-// bringForward has those go on in time who wait for buckets that were given something back.
-func (s *Scheduler) bringForward(ms meters) {
+// bringForward has those in line go on in time for what was given back to buckets.
+func (l *limiter) bringForward(ms meters) {
 	for _, m := range ms {
 		for i := range m.buckets {
-			if b := &m.buckets[i]; b.line.len() > 0 && b.ready().Before(b.alarm.at) {
-				s.limits.alarms.set(b.alarm, b.ready())
-				s.wakeTimer(b.ready())
-			}
+			l.expect(&m.buckets[i], time.Time{})
 		}
 	}
 }
 
-// pause is how long those who went on have before others do too.
-func (b *bucket) pause() time.Duration {
-	return min(max(b.after(b.burst()), linePauseLeast), linePauseMost)
-}
-
 // goOn has the pool use what its site, route or provider has for it.
-func (p *pool) goOn(s *Scheduler, by *bucket) {
+func (p *pool) goOn(s *Scheduler, by *bucket, now time.Time) {
 	for _, w := range []*wait{&p.rate, &p.dial} {
-		if w.at == by {
-			w.leave()
-			w.pass = true
+		if w.at != by {
+			continue
+		}
+		if w.letOn(now); !p.turns.waiting() {
+			s.limits.giveUp(w)
 		}
 	}
 	s.pump(p)
 }
 
 // goOn has the bin take part in the turns of its pool again.
-func (b *bin) goOn(s *Scheduler, _ *bucket) {
-	b.wait.leave()
-	b.wait.pass = true
+func (b *bin) goOn(s *Scheduler, _ *bucket, now time.Time) {
+	if b.wait.letOn(now); b.count == 0 {
+		s.limits.giveUp(&b.wait)
+	}
 	s.advance(b)
 }
 
-// goOn lets the first flow go on that waits for the sender's rates. The others wait at the end of the line.
-func (s *sender) goOn(sc *Scheduler, by *bucket) {
-	s.wait.leave()
+// goOn lets the first flow on that the sender's rates hold up at the site. The others wait at the end of the line.
+func (s *sender) goOn(sc *Scheduler, by *bucket, now time.Time) {
+	s.wait.letOn(now)
 	f := s.held.next().value
 	b := f.lane.bin
 	b.pool.turns.release(f)
-	f.pass = true
 	if s.held.len() > 0 {
-		sc.limits.await(&s.wait, s, f.name, by)
+		sc.limits.join(&s.wait, s, f.name, by, false)
 	}
 	b.review(f)
 	sc.advance(b)

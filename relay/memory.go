@@ -68,6 +68,7 @@ func (s *Scheduler) unload(b *bin) {
 
 // takeAll takes everything out of the bin's memory, still claimed.
 func (s *Scheduler) takeAll(b *bin) []Delivery {
+	b.limits.giveUp(&b.wait)
 	ds := b.unload()
 	if b.pool != nil {
 		b.pool.leave(b)

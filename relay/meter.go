@@ -45,6 +45,9 @@ func (m *meter) take(a amount, now time.Time) {
 		if n := a[m.buckets[i].rate.Of]; n > 0 {
 			m.buckets[i].take(n, now)
 		}
+		if b := &m.buckets[i]; b.rate.Of == Recipients && a[Recipients] > 0 {
+			b.learn(a[Recipients])
+		}
 	}
 }
 
@@ -113,8 +116,12 @@ func parseState(state []byte) iter.Seq2[Rate, time.Time] {
 type meters []*meter
 
 // holdUp is the bucket to wait for before what is wanted can be had, nil where it can be had now. It is the last to
-// have something, or else one at which others wait; a pass is for going on past these.
-func (ms meters) holdUp(want amount, now time.Time, pass bool) (by *bucket) {
+// have something, or else one at which others wait; a pass is for going on past these. Opening asks whether to open a
+// connection for it: not where that is done for all there is. Who has a pass may, it will be there then.
+func (ms meters) holdUp(want amount, now time.Time, pass, opening bool) (by *bucket) {
+	if opening && pass {
+		return nil
+	}
 	var at time.Time
 	for _, m := range ms {
 		for i := range m.buckets {
@@ -125,7 +132,7 @@ func (ms meters) holdUp(want amount, now time.Time, pass bool) (by *bucket) {
 			switch t := b.ready(); {
 			case t.After(now) && t.After(at):
 				at, by = t, b
-			case by == nil && !pass && b.line.len() > 0:
+			case by == nil && !pass && (!b.line.empty() || opening && b.opening >= b.has(now)):
 				by = b
 			}
 		}
@@ -143,4 +150,44 @@ func (ms meters) refund(a amount) {
 	for _, m := range ms {
 		m.refund(a)
 	}
+}
+
+// learn takes note of how large a message was, in bytes.
+func (ms meters) learn(size int64) {
+	for _, m := range ms {
+		for i := range m.buckets {
+			if b := &m.buckets[i]; b.rate.Of == Bytes {
+				b.learn(size)
+			}
+		}
+	}
+}
+
+// tight says whether connections are being opened for all that there is, so many of them by who asks.
+func (ms meters) tight(want amount, asking int, now time.Time) bool {
+	for _, m := range ms {
+		for i := range m.buckets {
+			if b := &m.buckets[i]; want[b.rate.Of] > 0 && b.opening+int64(asking) >= b.has(now) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// open counts a connection that is being opened for a message, and adds the buckets at which it does.
+func (w *wait) open(ms meters, by []*bucket) []*bucket {
+	if w.pass {
+		return by // it was let on
+	}
+	w.pass = true
+	for _, m := range ms {
+		for i := range m.buckets {
+			if b := &m.buckets[i]; oneMessage[b.rate.Of] > 0 {
+				b.opening++
+				by = append(by, b)
+			}
+		}
+	}
+	return by
 }

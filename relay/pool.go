@@ -36,7 +36,9 @@ type pool struct {
 	// couriers counts all goroutines; dialing those without a connection yet, connected the
 	// rest; idle are the connected ones that wait for a delivery, the latest last.
 	couriers, dialing, connected int
-	idle                         []*courier
+	// asking counts the couriers that have not asked yet for what their connections were opened for.
+	asking int
+	idle   []*courier
 	// crew are the couriers, those that were written off among them.
 	crew map[*courier]struct{}
 	// leaving counts the couriers that end because the window has shrunk.
@@ -159,11 +161,9 @@ func (p *pool) part(b *bin) {
 func (p *pool) admit(f *flow) {
 	p.turns.admit(f)
 	b := f.lane.bin
-	if p.rate.in() && f.offered > 0 {
-		b.limits.await(&p.rate, p, f.name, p.rate.at)
-	}
-	if b.wait.in() && f.offered > 0 {
-		b.limits.await(&b.wait, b, f.name, b.wait.at)
+	if f.offered > 0 {
+		b.limits.hasten(&p.rate, p, f.name)
+		b.limits.hasten(&b.wait, b, f.name)
 	}
 }
 
@@ -179,16 +179,17 @@ func (p *pool) wantsCourier(now time.Time) bool {
 // pick chooses the flow whose first delivery is next, nil when there is none, and books that: ranks, bins and
 // senders are served in fairness. The bins that it returns have left the pool.
 func (p *pool) pick(now time.Time, retries bool) (f *flow, parted []*bin) {
-	f, bySender, parted := p.foremost(now, retries)
+	f, bySender, parted := p.foremost(now, retries, false)
 	if f != nil {
 		p.turns.charge(f, bySender, len(f.queue[0].Recipients))
 	}
 	return f, parted
 }
 
-// foremost is the flow that pick would choose, and whether that is its sender's turn. Bins and flows that their rates
+// foremost is the flow that pick would choose, or that a connection would be opened for, and whether that is its sender's
+// turn. Bins and flows that their rates
 // hold up are left out, and wait in line for these. Bins whose resolution has expired leave the pool, and are returned.
-func (p *pool) foremost(now time.Time, retries bool) (f *flow, bySender bool, parted []*bin) {
+func (p *pool) foremost(now time.Time, retries, opening bool) (f *flow, bySender bool, parted []*bin) {
 	for {
 		f, bySender := p.turns.next(retries)
 		if f == nil {
@@ -200,20 +201,37 @@ func (p *pool) foremost(now time.Time, retries bool) (f *flow, bySender bool, pa
 			parted = append(parted, b)
 			continue
 		}
-		if by := b.meters.holdUp(oneMessage, now, b.wait.pass); by != nil {
-			b.limits.await(&b.wait, b, f.name, by)
-		}
-		if b.heldUp() {
-			p.enter(b)
-			continue
-		}
-		if by := f.meters.holdUp(oneMessage, now, f.pass); by != nil {
-			p.turns.hold(f)
-			b.limits.await(&f.sender.wait, f.sender, f.name, by)
+		if p.holdUp(f, now, opening) {
 			continue
 		}
 		return f, bySender, parted
 	}
+}
+
+// holdUp keeps a flow that was found, or its bin, from their turns if their limits do. A probe goes beyond these: it
+// pays, but to know whether a site can be reached matters to all its mail.
+func (p *pool) holdUp(f *flow, now time.Time, opening bool) bool {
+	b := f.lane.bin
+	if p.gate.open() {
+		if by := b.meters.holdUp(oneMessage, now, b.wait.pass, opening); by != nil {
+			b.limits.await(&b.wait, b, f.name, by)
+		}
+	}
+	if b.heldUp() {
+		p.enter(b)
+		return true
+	}
+	if !p.gate.open() {
+		return false
+	}
+	by := f.meters.holdUp(oneMessage, now, f.sender.wait.pass, opening)
+	if by == nil {
+		return false
+	}
+	s := f.sender
+	p.turns.hold(f)
+	b.limits.await(&s.wait, s, f.name, by)
+	return true
 }
 
 // popIdle takes the courier that became idle last, so that as few connections as can do

@@ -121,7 +121,7 @@ func (b *bin) reload(l *limiter, now time.Time) {
 // succeed makes the limiter of other limits. What was counted against rates that stay counts.
 func (l *limiter) succeed(o Limits) *limiter {
 	next := newLimiter(o, l.now)
-	next.known = l.known
+	next.known, next.wake = l.known, l.wake
 	for name, state := range l.resumed {
 		next.recall(name, state)
 	}

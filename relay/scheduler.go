@@ -137,6 +137,7 @@ func NewScheduler(o SchedulerOptions) (*Scheduler, error) {
 		bins: make(map[Destination]*bin), pools: make(map[string]*pool),
 		underway: make(map[DeliveryID]Underway), blocked: make(map[*pool]struct{}), resting: make(map[*pool]struct{}), poke: make(chan struct{}, 1), probes: make(chan chan<- struct{}),
 	}
+	s.limits.wake = s.wakeTimer
 	s.current.Store(&o)
 	s.resolves, s.retries, s.refills = s.crew(resolvesAtOnce), s.crew(retriesAtOnce), s.crew(refillsAtOnce)
 	return s, nil

@@ -72,6 +72,7 @@ func (q *senders) leave(f *flow) {
 	f.sender = nil
 	s.flows--
 	if s.flows == 0 {
+		f.lane.bin.limits.giveUp(&s.wait)
 		delete(q.known, s.name)
 		q.remember(s)
 	}

@@ -1,6 +1,9 @@
 package relay
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // spend books a delivery that goes to a courier of the pool. Its bytes are paid at once, or as many
 // couriers as there are would each take one more before the first has paid; where the message is not
@@ -8,7 +11,7 @@ import "time"
 func (s *Scheduler) spend(p *pool, f *flow, d *Delivery, now time.Time) {
 	from := f.lane.bin
 	from.moved = now
-	d.paid = p.size
+	d.paid = cmp.Or(p.size, someBytes)
 	if d.message != nil {
 		d.paid = d.message.Size
 	}
@@ -16,7 +19,9 @@ func (s *Scheduler) spend(p *pool, f *flow, d *Delivery, now time.Time) {
 	p.meters.take(a, now)
 	from.meters.take(a, now)
 	f.meters.take(a, now)
-	p.rate.pass, from.wait.pass, f.pass = false, false, false
+	p.rate.spent()
+	from.wait.spent()
+	f.sender.wait.spent()
 }
 
 // spent books that the delivery is with the courier no more. Where it was not attempted, what it
@@ -29,12 +34,27 @@ func (s *Scheduler) spent(c *courier, d Delivery, attempted bool) {
 		return
 	}
 	s.refund(c.pool, d, amount{Messages: 1, Recipients: int64(len(d.Recipients)), Bytes: d.paid})
+	s.again(c.pool, d)
+}
+
+// again gives those their turns again who had them for a delivery that was not attempted.
+func (s *Scheduler) again(p *pool, d Delivery) {
+	s.limits.again(&p.rate, p, d.Flow)
+	if b := s.bins[d.To]; b != nil {
+		s.limits.again(&b.wait, b, d.Flow)
+	}
+	if q := p.turns.of[d.Flow.rank()].senders.known[d.Flow]; q != nil {
+		s.limits.again(&q.wait, q, d.Flow)
+	}
 }
 
 // weigh puts what was paid for the bytes of a message right, which is about to be sent. The
 // Scheduler's mu is held.
 func (s *Scheduler) weigh(p *pool, d *Delivery, size int64, now time.Time) {
 	p.size += (size - p.size) / 2
+	for _, ms := range s.metersOf(p, *d) {
+		ms.learn(size)
+	}
 	more := size - d.paid
 	d.paid = size
 	switch {
@@ -53,7 +73,7 @@ func (s *Scheduler) weigh(p *pool, d *Delivery, size int64, now time.Time) {
 func (s *Scheduler) refund(p *pool, d Delivery, a amount) {
 	for _, ms := range s.metersOf(p, d) {
 		ms.refund(a)
-		s.bringForward(ms)
+		s.limits.bringForward(ms)
 	}
 }
 
@@ -69,16 +89,14 @@ func (s *Scheduler) metersOf(p *pool, d Delivery) []meters {
 	return all
 }
 
-// spendConnection books a connection that is opened for the next delivery of the pool.
-func (s *Scheduler) spendConnection(p *pool, now time.Time) {
+// spendConnection books a connection that is opened for mail of a bin.
+func (s *Scheduler) spendConnection(p *pool, b *bin, now time.Time) {
 	if p.provider != nil {
 		p.provider.connections++
 	}
 	p.meters.take(oneConnection, now)
-	p.dial.pass = false
-	if f := p.turns.first(); f != nil {
-		f.lane.bin.meters.take(oneConnection, now)
-	}
+	p.dial.spent()
+	b.meters.take(oneConnection, now)
 }
 
 // hold counts the courier among those that carry retries, once for what it carries and what is

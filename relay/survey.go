@@ -112,7 +112,7 @@ func (v *survey) rate(m *meter, b *bucket) PaceLimit {
 	}
 	if at := b.ready(); at.After(v.now) {
 		l.Until = at
-	} else if b.line.len() > 0 {
+	} else if !b.line.empty() {
 		l.Until = later(b.alarm.at, v.now) // others are in line for what there is
 	}
 	return l

@@ -73,6 +73,7 @@ func (s *Scheduler) look(stood *map[*bin]struct{}) (faults []Fault) {
 			continue
 		}
 		faults = append(faults, Fault{Doing: "deliver to " + b.to.String(), Err: errStands})
+		b.free()
 		s.advance(b)
 	}
 	*stood = standing
@@ -151,6 +152,21 @@ func (b *bin) stands(s *Scheduler, now time.Time) bool {
 	return p.alarm.index < 0 || now.Sub(p.alarm.at) >= watchSlack
 }
 
+// free lets go of the bin, its pool and its flows what their rates hold up, though nothing lets it on.
+func (b *bin) free() {
+	b.wait.leave()
+	if b.pool == nil {
+		return
+	}
+	b.pool.rate.leave()
+	b.pool.dial.leave()
+	for _, f := range b.flows {
+		if f.held {
+			b.pool.turns.release(f)
+		}
+	}
+}
+
 // inLine says whether something of the bin is in line for a rate, and the line moves.
 func (b *bin) inLine(now time.Time) bool {
 	moves := func(w *wait) bool { return b.limits.attends(w) && now.Sub(w.at.alarm.at) < watchSlack }
@@ -199,7 +215,8 @@ func (s *Scheduler) Audit() error {
 
 // attends says whether somebody is in a line whose first will be let go on.
 func (l *limiter) attends(w *wait) bool {
-	return w.in() && w.place.index >= 0 && w.party.place.index >= 0 && l.alarms.has(w.at.alarm)
+	return w.in() && w.place.index >= 0 && (w.party == nil || w.party.place.index >= 0) && l.alarms.has(w.at.alarm) &&
+		!w.at.alarm.at.After(later(w.at.due(), l.now().Add(lineTick)))
 }
 
 // audit checks that each delivery in memory is where the bin's counts say.

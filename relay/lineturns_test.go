@@ -1,0 +1,245 @@
+package relay_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"postrider/relay"
+	"postrider/relay/relaytest"
+)
+
+// share counts what was delivered by the recipients' local parts without their digits.
+func (r *rig) share() map[string]int {
+	n := make(map[string]int)
+	for _, to := range r.delivered() {
+		local, _, _ := strings.Cut(to, "@")
+		n[strings.TrimRight(local, "0123456789")]++
+	}
+	return n
+}
+
+// Senders have equal shares of a rate, one with mail for hundreds of sites and one with much for a single site.
+func TestSendersShareRate(t *testing.T) {
+	for name, limits := range map[string]relay.Limits{
+		"route":    {Routes: map[string][]relay.Rate{"test": {{Count: 10, Per: time.Second}}}},
+		"provider": {Providers: []relay.ProviderLimit{{Name: "big", MX: []string{"*.test"}, Rates: []relay.Rate{{Count: 10, Per: time.Second}}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, func(t *testing.T, r *rig) {
+				r.transport.SiteOf, r.options.Limits = siteEach, limits
+				r.fill(t)
+				r.flood(t, 1, 300)
+				for i := range 300 {
+					r.send(t, "y@other.example", fmt.Sprintf("y%d@one.test", i))
+				}
+				r.start(t)
+				after(20 * time.Second)
+				if n := r.share(); n["u"] < 80 || n["y"] < 80 {
+					t.Errorf("of 200 in 20 seconds %d of the one and %d of the other", n["u"], n["y"])
+				}
+				after(time.Minute)
+				r.wantEmpty(t)
+			})
+		})
+	}
+}
+
+// A destination that two senders have mail for all the time has its share of a rate beside hundreds of others.
+func TestBusyDestinationSharesRate(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.transport.SiteOf = siteEach
+		r.options.Limits.Routes = map[string][]relay.Rate{"test": {{Count: 10, Per: time.Second}}}
+		r.fill(t)
+		for i := range 30 {
+			for k := range 20 {
+				r.send(t, "a@a.example", fmt.Sprintf("u@d%d.test", k))
+				r.send(t, "b@b.example", fmt.Sprintf("u@d%d.test", k))
+			}
+			if i%10 == 0 {
+				r.send(t, "a@a.example", "busy@busy.test")
+			}
+		}
+		r.start(t)
+		for i := range 60 {
+			r.send(t, fmt.Sprintf("x@%c.example", 'a'+i%2), "busy@busy.test")
+			after(time.Second)
+		}
+		if n := r.share()["busy"]; n < 15 {
+			t.Errorf("%d of 600 in a minute for a destination that is one of 21", n)
+		}
+		after(2 * time.Minute)
+		r.wantEmpty(t)
+	})
+}
+
+// A rate is kept up, whatever it is, where each message is for another site and connections take a while to open.
+func TestRateIsReached(t *testing.T) {
+	for _, c := range []struct {
+		rate relay.Rate
+		dial time.Duration
+	}{
+		{relay.Rate{Count: 10, Per: time.Second}, 0},
+		{relay.Rate{Count: 10, Per: time.Second}, 50 * time.Millisecond},
+		{relay.Rate{Count: 10, Per: time.Second}, 300 * time.Millisecond},
+		{relay.Rate{Count: 200, Per: time.Second}, 100 * time.Millisecond},
+		{relay.Rate{Count: 60, Per: time.Minute}, 2 * time.Second},
+		{relay.Rate{Count: 6, Per: time.Minute}, 2 * time.Second},
+		{relay.Rate{Count: 100_000, Per: 10 * time.Minute, Of: relay.Bytes}, 300 * time.Millisecond},
+	} {
+		t.Run(fmt.Sprintf("%s, %v", c.rate, c.dial), func(t *testing.T) {
+			inTime(t, func(t *testing.T, r *rig) {
+				r.transport.SiteOf = siteEach
+				r.options.Limits.Routes = map[string][]relay.Rate{"test": {c.rate}}
+				var dials atomic.Int64
+				r.transport.OnDial = func(context.Context, *relay.Site) error {
+					dials.Add(1)
+					time.Sleep(c.dial)
+					return nil
+				}
+				r.fill(t)
+				r.flood(t, 1, 2000)
+				r.start(t)
+				span := time.Minute
+				if c.rate.PerSecond() < 2 {
+					span = 10 * time.Minute
+				}
+				if c.rate.PerSecond() > 100 && c.rate.Of == relay.Messages {
+					span = 8 * time.Second
+				}
+				after(span)
+				want := c.rate.PerSecond() * span.Seconds()
+				if span < c.rate.Per {
+					want += float64(c.rate.Count) / 10 // at once
+				}
+				got := float64(len(r.delivered()))
+				if c.rate.Of == relay.Bytes {
+					got = 0
+					for _, d := range r.transport.AllDelivered() {
+						got += float64(len(d.Content))
+					}
+				}
+				if got < 0.85*want || got > 1.05*want {
+					t.Errorf("%.0f in %v, want %.0f", got, span, want)
+				}
+				if n, sent := int(dials.Load()), len(r.delivered()); n > sent+sent/2+20 {
+					t.Errorf("%d connections for %d messages", n, sent)
+				}
+			})
+		})
+	}
+}
+
+// A site whose host takes its time to answer has its share of a rate beside one that is quick.
+func TestSlowToGreetSharesRate(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.transport.SiteOf = siteEach
+		r.options.Limits.Routes = map[string][]relay.Rate{"test": perMinute(6)}
+		r.transport.OnDial = func(_ context.Context, s *relay.Site) error {
+			if s.Key == "slow.test" {
+				time.Sleep(3 * time.Second)
+			}
+			return nil
+		}
+		r.fill(t)
+		for i := range 60 {
+			r.send(t, "x@a.example", fmt.Sprintf("slow%d@slow.test", i))
+			r.send(t, "x@a.example", fmt.Sprintf("quick%d@quick.test", i))
+		}
+		r.start(t)
+		after(10 * time.Minute)
+		if n := r.share(); n["slow"] < 20 || n["quick"] < 20 {
+			t.Errorf("%d for the slow and %d for the quick in ten minutes of six a minute", n["slow"], n["quick"])
+		}
+	})
+}
+
+// Mail for one destination with a rate opens no more connections than it has a use for.
+func TestRatedDestinationDials(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.transport.SiteOf = func(to relay.Destination) (*relay.Site, error) {
+			return &relay.Site{Key: to.Domain, Rates: map[string][]relay.Rate{"a.test": perMinute(6)}[to.Domain]}, nil
+		}
+		r.fill(t)
+		for i := range 50 {
+			r.send(t, "x@a.example", fmt.Sprintf("u%d@a.test", i))
+		}
+		r.start(t)
+		after(5 * time.Minute)
+		if n, sent := r.transport.Dials("a.test"), len(r.delivered()); n > sent+2 || sent < 28 {
+			t.Errorf("%d connections for %d messages", n, sent)
+		}
+	})
+}
+
+// A connection that goes on to ask for more, and must wait for the rate, has the next message when that allows it.
+func TestRateWakesBusyConnection(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.options.Connections, r.options.Idle = 1, time.Hour
+		r.transport.SiteOf = func(relay.Destination) (*relay.Site, error) {
+			return &relay.Site{Key: "host.test", Rates: perMinute(6)}, nil
+		}
+		r.transport.OnDeliver = func(_ context.Context, _ *relay.Site, tr relay.Transfer, _ []byte) relay.Attempt {
+			time.Sleep(time.Second)
+			return relaytest.OK(tr)
+		}
+		r.start(t)
+		r.send(t, "x@a.example", "one@a.test")
+		after(500 * time.Millisecond)
+		r.send(t, "x@a.example", "two@a.test")
+		after(11 * time.Second)
+		r.wantEmpty(t)
+	})
+}
+
+// What a sender's rate holds up does not keep a dead site from being tried with others' mail.
+func TestHeldUpAtDeadSite(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		var alive atomic.Bool
+		r.transport.SiteOf = oneSite
+		r.transport.OnDial = func(context.Context, *relay.Site) error {
+			if !alive.Load() {
+				return errors.New("connection refused")
+			}
+			return nil
+		}
+		r.options.Limits.Flows = []relay.FlowLimit{{Name: "slow.example", Rates: []relay.Rate{{Count: 1, Per: 24 * time.Hour}}}}
+		alive.Store(true)
+		r.start(t)
+		r.send(t, "x@slow.example", "first@d2.test")
+		after(time.Second)
+		alive.Store(false)
+		r.send(t, "x@slow.example", "second@d2.test")
+		r.send(t, "x@a.example", "u@d1.test")
+		after(10 * time.Second)
+		r.send(t, "x@a.example", "u@d2.test")
+		r.send(t, "x@a.example", "u@d3.test")
+		after(10 * time.Minute)
+		alive.Store(true)
+		after(20 * time.Minute)
+		if n := len(r.delivered()); n < 4 {
+			t.Errorf("%d delivered, want all but what the rate holds up", n)
+		}
+	})
+}
+
+// A connection is paid for by the destination that it is opened for.
+func TestConnectionIsPaidByItsDestination(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.options.MessagesPerConnection = 1
+		r.transport.SiteOf = oneSite
+		r.options.Limits.Destinations = []relay.DestinationLimit{{Domain: "a.test", Rates: []relay.Rate{{Count: 2, Per: time.Hour, Of: relay.Connections}}}}
+		r.fill(t)
+		for i := range 40 {
+			r.send(t, fmt.Sprintf("x@s%d.example", i%4), fmt.Sprintf("b%d@b.test", i))
+		}
+		r.send(t, "x@a.example", "a@a.test")
+		r.start(t)
+		after(2 * time.Hour)
+		r.wantEmpty(t)
+	})
+}
