@@ -34,11 +34,13 @@ type wait struct {
 	party *party
 	place *entrant[waiter]
 	// pass says that it was let on, or opens a connection, and has taken nothing since: it may do so past those who
-	// wait. From is the bucket that let it on, if one did, where it is booked for that time, and counted in out.
-	pass   bool
-	from   *bucket
-	booked time.Duration
-	out    bool
+	// wait.
+	pass bool
+	// From is the bucket that let it on, if one did: so many times for which it has taken nothing, booked there for
+	// that time in all, and so many of them counted in out.
+	from      *bucket
+	lets, out int
+	booked    time.Duration
 }
 
 // waiter is what rates hold up: a pool as a whole, a bin, or the mail of a sender at a site.
@@ -82,38 +84,52 @@ func (w *wait) letOn(now time.Time) {
 	if w.pass = true; front {
 		return
 	}
-	w.from, w.booked, w.out = by, 0, true
+	if w.from != by {
+		w.from, w.lets, w.out, w.booked = by, 0, 0, 0
+	}
+	w.lets++
+	w.out++
 	if l := &by.line; l.again > 0 {
 		l.again--
 	} else {
-		w.booked = by.cost(1)
-		l.paced = l.paced.Add(w.booked)
+		w.booked += by.cost(1)
+		l.paced = l.paced.Add(by.cost(1))
 	}
 	by.line.out = append(by.line.out, now)
 }
 
 // arrived says that it has taken something, or has come for that to the front.
 func (w *wait) arrived() {
-	if w.out && len(w.from.line.out) > 0 {
+	if w.out == 0 {
+		return
+	}
+	if w.out--; len(w.from.line.out) > 0 {
 		w.from.line.out = w.from.line.out[1:]
 	}
-	w.out = false
 }
 
 // spent says that it has taken something.
 func (w *wait) spent() {
 	w.arrived()
-	if w.from != nil {
-		w.from.line.paced = w.from.line.paced.Add(-w.booked)
+	if w.lets > 0 {
+		each := w.booked / time.Duration(w.lets)
+		w.from.line.paced = w.from.line.paced.Add(-each)
+		w.booked -= each
+		w.lets--
 	}
-	w.pass, w.from, w.booked = false, nil, 0
+	if w.lets == 0 {
+		w.pass, w.from = false, nil
+	}
 }
 
 // giveUp says of somebody who wants nothing any more: it leaves the line, and what it was let on for goes to others.
 func (l *limiter) giveUp(w *wait) {
 	by := w.from
 	w.leave()
-	if w.spent(); by != nil {
+	for w.pass {
+		w.spent()
+	}
+	if by != nil {
 		l.expect(by, time.Time{})
 	}
 }

@@ -119,8 +119,8 @@ func TestDeadLeaveRateToOthers(t *testing.T) {
 				}
 				r.start(t)
 				after(75 * time.Second)
-				if got := len(r.delivered()); got < 500 {
-					t.Errorf("%d delivered in 75 seconds, want 500", got)
+				if got := len(r.delivered()); got < 450 {
+					t.Errorf("%d delivered in 75 seconds, want nearly all 500", got)
 				}
 			})
 		})

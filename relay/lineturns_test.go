@@ -77,39 +77,63 @@ func TestBusyDestinationSharesRate(t *testing.T) {
 	})
 }
 
-// A rate is kept up, whatever it is, where each message is for another site and connections take a while to open.
+// A rate is kept up, whatever it is and whatever it holds up, where each message is for another destination and
+// connections take a while to open, and no more of these are opened than there is a use for.
 func TestRateIsReached(t *testing.T) {
+	const s, ms = time.Second, time.Millisecond
 	for _, c := range []struct {
-		rate relay.Rate
-		dial time.Duration
+		of            string
+		rate          relay.Rate
+		dial, deliver time.Duration
 	}{
-		{relay.Rate{Count: 10, Per: time.Second}, 0},
-		{relay.Rate{Count: 10, Per: time.Second}, 50 * time.Millisecond},
-		{relay.Rate{Count: 10, Per: time.Second}, 300 * time.Millisecond},
-		{relay.Rate{Count: 200, Per: time.Second}, 100 * time.Millisecond},
-		{relay.Rate{Count: 60, Per: time.Minute}, 2 * time.Second},
-		{relay.Rate{Count: 6, Per: time.Minute}, 2 * time.Second},
-		{relay.Rate{Count: 100_000, Per: 10 * time.Minute, Of: relay.Bytes}, 300 * time.Millisecond},
+		{"route", relay.Rate{Count: 10, Per: s}, 0, 0},
+		{"route", relay.Rate{Count: 10, Per: s}, 50 * ms, 0},
+		{"route", relay.Rate{Count: 10, Per: s}, 300 * ms, s},
+		{"route", relay.Rate{Count: 200, Per: s}, 100 * ms, 0},
+		{"route", relay.Rate{Count: 60, Per: time.Minute}, 2 * s, 0},
+		{"route", relay.Rate{Count: 6, Per: time.Minute}, 2 * s, 0},
+		{"route", relay.Rate{Count: 100_000, Per: 10 * time.Minute, Of: relay.Bytes}, 300 * ms, 0},
+		{"provider", relay.Rate{Count: 10, Per: s}, 300 * ms, s},
+		{"sender", relay.Rate{Count: 10, Per: s}, 300 * ms, s},
+		{"sender at one site", relay.Rate{Count: 10, Per: s}, 300 * ms, s},
+		{"route to one site", relay.Rate{Count: 10, Per: s}, 300 * ms, s},
+		{"one site", relay.Rate{Count: 10, Per: s}, 300 * ms, s},
 	} {
-		t.Run(fmt.Sprintf("%s, %v", c.rate, c.dial), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s, %s, %v and %v", c.of, c.rate, c.dial, c.deliver), func(t *testing.T) {
 			inTime(t, func(t *testing.T, r *rig) {
+				rates := []relay.Rate{c.rate}
 				r.transport.SiteOf = siteEach
-				r.options.Limits.Routes = map[string][]relay.Rate{"test": {c.rate}}
+				if strings.HasSuffix(c.of, "one site") {
+					r.transport.SiteOf = oneSite
+				}
+				switch of, _, _ := strings.Cut(c.of, " "); of {
+				case "route":
+					r.options.Limits.Routes = map[string][]relay.Rate{"test": rates}
+				case "sender":
+					r.options.Limits.Flows = []relay.FlowLimit{{Name: "*", Rates: rates}}
+				default:
+					r.options.Limits.Providers = []relay.ProviderLimit{{Name: "p", MX: []string{"*"}, Rates: rates}}
+				}
 				var dials atomic.Int64
 				r.transport.OnDial = func(context.Context, *relay.Site) error {
 					dials.Add(1)
 					time.Sleep(c.dial)
 					return nil
 				}
+				r.transport.OnDeliver = func(_ context.Context, _ *relay.Site, tr relay.Transfer, _ []byte) relay.Attempt {
+					time.Sleep(c.deliver)
+					return relaytest.OK(tr)
+				}
 				r.fill(t)
 				r.flood(t, 1, 2000)
 				r.start(t)
 				span := time.Minute
-				if c.rate.PerSecond() < 2 {
+				switch per := c.rate.PerSecond(); {
+				case c.rate.Of == relay.Bytes:
+				case per < 2:
 					span = 10 * time.Minute
-				}
-				if c.rate.PerSecond() > 100 && c.rate.Of == relay.Messages {
-					span = 8 * time.Second
+				case per > 100:
+					span = 8 * s
 				}
 				after(span)
 				want := c.rate.PerSecond() * span.Seconds()
