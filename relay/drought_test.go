@@ -1,7 +1,10 @@
 package relay_test
 
 import (
+	"context"
 	"fmt"
+	"iter"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -67,6 +70,63 @@ func TestDroughtOfOthers(t *testing.T) {
 		if got := len(r.delivered()); got != 1 {
 			t.Errorf("%d delivered, want the one that can be", got)
 		}
+	})
+}
+
+// headCount is a Spool that counts the bins it is asked for, by the second.
+type headCount struct {
+	relay.Spool
+	seen sync.Map // of time.Time to *atomic.Int64
+}
+
+func (c *headCount) Bins(ctx context.Context, from relay.BinHead) iter.Seq2[relay.BinHead, error] {
+	return func(yield func(relay.BinHead, error) bool) {
+		n, _ := c.seen.LoadOrStore(time.Now().Truncate(time.Second), new(atomic.Int64))
+		for head, err := range c.Spool.Bins(ctx, from) {
+			n.(*atomic.Int64).Add(1)
+			if !yield(head, err) {
+				return
+			}
+		}
+	}
+}
+
+// While DNS is down the spool is looked through in steps, not all at once.
+func TestDroughtLooksInSteps(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		const n, most = 5000, 400
+		count := &headCount{Spool: r.spool}
+		r.spool, r.options.KnownMemory = count, roomFor(60)
+		var up atomic.Bool
+		r.transport.SiteOf = func(to relay.Destination) (*relay.Site, error) {
+			if !up.Load() {
+				unknown := reply(451, "no DNS")
+				return nil, &unknown
+			}
+			return &relay.Site{Key: to.Domain}, nil
+		}
+		r.fill(t)
+		for i := range n {
+			r.send(t, "a@example.com", fmt.Sprintf("u@d%d.test", i))
+		}
+		r.start(t)
+		after(time.Minute) // the first look, at the start, is at all
+		count.seen.Clear()
+		after(30 * time.Minute)
+		all := int64(0)
+		count.seen.Range(func(at, seen any) bool {
+			n := seen.(*atomic.Int64).Load()
+			if all += n; n > most+100 {
+				t.Errorf("%d bins in a second, at %v", n, at)
+			}
+			return true
+		})
+		if all < n {
+			t.Errorf("%d bins in half an hour, want all %d once at least", all, n)
+		}
+		up.Store(true)
+		after(20 * time.Minute)
+		r.wantEmpty(t)
 	})
 }
 

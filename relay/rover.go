@@ -20,9 +20,12 @@ type rover struct {
 	// earliest of that is due, and missed says that something due before the horizon has been.
 	left, missed bool
 	next         time.Time
-	// began is when the latest round did, and took is how long its look at the spool was.
-	began time.Time
-	took  time.Duration
+	// began is when the latest round did, and took is how long its look at the spool was. It goes on from at while it
+	// is under way.
+	began    time.Time
+	took     time.Duration
+	underway bool
+	at       BinHead
 	// shelved are destinations that were forgotten behind a closed gate, with that: until it may
 	// be tried they are not taken up again.
 	shelved map[Destination]gate
@@ -44,6 +47,8 @@ const (
 	roundLeast = 5 * time.Second
 	// roundPause is how long a round that finds no room waits for some.
 	roundPause = 250 * time.Millisecond
+	// roundStep is how many bins and flows a round looks at in a second during a drought.
+	roundStep = 400
 	// shelvedMost bounds the gates that are kept of destinations that were forgotten.
 	shelvedMost = 20_000
 	// evictLeast is how far off a flow's next delivery must be for it to be forgotten.
@@ -54,8 +59,11 @@ const (
 // that were left out when their time comes. That costs time in the number of bins, not of messages;
 // deliveries go on meanwhile.
 func (s *Scheduler) rove(ctx context.Context) error {
-	if err := s.round(ctx); err != nil {
-		return err
+	for more := true; more && ctx.Err() == nil; { // what is there at the start is found at once, drought or not
+		var err error
+		if more, err = s.round(ctx); err != nil {
+			return err
+		}
 	}
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -67,7 +75,7 @@ func (s *Scheduler) rove(ctx context.Context) error {
 		}
 		err := s.sample(ctx)
 		if err == nil && s.roundDue() {
-			err = s.round(ctx)
+			_, err = s.round(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.o.Observer.Faulted(Fault{Doing: "look for destinations", Err: err})
@@ -80,6 +88,9 @@ func (s *Scheduler) roundDue() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, r := s.o.Now(), &s.rover
+	if r.underway {
+		return true
+	}
 	share := roundShare
 	if s.drought.on() {
 		share = dryShare
@@ -90,48 +101,58 @@ func (s *Scheduler) roundDue() bool {
 	return !now.Before(r.horizon.Add(-roundLead)) || r.missed && s.knows(false)
 }
 
-// round goes through the spool once, and waits where there is no room for what it finds.
-func (s *Scheduler) round(ctx context.Context) error {
-	s.beginRound()
-	var from BinHead
+// round goes through the spool once, and waits where there is no room for what it finds. In a drought, when it finds
+// little that can go, it takes a step, and says whether there is more for the next time that it is called.
+func (s *Scheduler) round(ctx context.Context) (more bool, err error) {
+	from := s.beginRound()
 	for {
 		began := s.o.Now()
-		full, err := s.discover(ctx, &from)
-		s.looked(s.o.Now().Sub(began), full || err != nil)
-		if err != nil || !full {
-			return err
+		end, err := s.discover(ctx, &from)
+		if on := s.looked(s.o.Now().Sub(began), from, end, err); err != nil || end == roundOver || !on {
+			return err == nil && end != roundOver, err
+		}
+		if end == roundStepped {
+			continue
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return false, nil
 		case <-time.After(roundPause):
 		}
 	}
 }
 
-func (s *Scheduler) beginRound() {
+// beginRound gives where the round goes on that is under way, else it begins one.
+func (s *Scheduler) beginRound() (from BinHead) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := &s.rover
-	r.began, r.took, r.left, r.missed, r.next = s.o.Now(), 0, false, false, time.Time{}
+	if r.underway {
+		return r.at
+	}
+	r.began, r.took, r.left, r.missed, r.next, r.underway = s.o.Now(), 0, false, false, time.Time{}, true
 	if !r.horizon.IsZero() {
 		r.horizon = r.began.Add(roundSpan)
 	}
+	return BinHead{}
 }
 
-// looked counts the time of a look at the spool, which ends the round unless there is more.
-func (s *Scheduler) looked(took time.Duration, more bool) {
+// looked counts the time of a look at the spool, which ended the round unless there is more: from there on. It says
+// whether to go on at once.
+func (s *Scheduler) looked(took time.Duration, from BinHead, end roundEnd, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := &s.rover
 	r.took += took
+	r.at, r.underway = from, err == nil && end != roundOver
 	switch {
-	case more:
+	case r.underway || err != nil:
 	case !r.left:
 		r.horizon = time.Time{}
 	case !r.missed:
 		r.horizon = later(r.horizon, r.next) // nothing has to be looked for before that
 	}
+	return end == roundFull || !s.drought.on()
 }
 
 // leave takes note that something is left out that is due then.
@@ -140,22 +161,35 @@ func (r *rover) leave(due time.Time) {
 	r.next = earlier(r.next, due)
 }
 
-// discover takes up what the spool has from a place on. It says whether it came to an end for
-// want of room, and from is where.
-func (s *Scheduler) discover(ctx context.Context, from *BinHead) (full bool, err error) {
+// roundEnd is why a look at the spool came to an end: all has been seen, there was no room for more, or it was a step.
+type roundEnd uint8
+
+const (
+	roundOver roundEnd = iota
+	roundFull
+	roundStepped
+)
+
+// discover takes up what the spool has from a place on, which is then where it came to an end.
+func (s *Scheduler) discover(ctx context.Context, from *BinHead) (end roundEnd, err error) {
+	n := 0
 	for head, err := range s.o.Spool.Bins(ctx, *from) {
 		if ctx.Err() != nil {
-			return false, nil
+			return roundOver, nil
 		}
 		if err != nil {
-			return false, err
+			return roundOver, err
+		}
+		if n++; n > roundStep {
+			*from = head
+			return roundStepped, nil
 		}
 		if !s.takeUp(head) {
 			*from = head
-			return true, nil
+			return roundFull, nil
 		}
 	}
-	return false, nil
+	return roundOver, nil
 }
 
 // takeUp notes a bin and flow, or leaves it out for now; false when there is no room for it.
