@@ -247,21 +247,26 @@ func (b *bin) ready() iter.Seq[*flow] {
 	}
 }
 
-// popAny takes a delivery, whatever the rates say: it is not for the next hop.
-func (b *bin) popAny() (Delivery, bool) {
+// popAny takes a delivery, whatever the rates say: it is not for the next hop. It says whether its sender was let on
+// for it.
+func (b *bin) popAny() (d Delivery, pass, ok bool) {
 	for _, l := range b.lanes {
 		if e := l.ready.next(); e != nil {
 			l.charge(e.value, len(e.value.queue[0].Recipients))
-			return b.serve(e.value), true
+			pass := e.value.passes()
+			return b.serve(e.value), pass, true
 		}
 	}
 	for _, f := range b.flows {
 		if len(f.queue) > 0 {
-			return b.serve(f), true
+			return b.serve(f), false, true
 		}
 	}
-	return Delivery{}, false
+	return Delivery{}, false, false
 }
+
+// passes says whether the sender's rates have let the flow on.
+func (f *flow) passes() bool { return f.sender != nil && f.sender.wait.pass }
 
 // serve takes the first delivery of a flow.
 func (b *bin) serve(f *flow) Delivery {

@@ -46,8 +46,34 @@ type courier struct {
 	// connect is how long opening the connection took; it is charged to the first delivery.
 	connect time.Duration
 	// opens are the buckets for something from which the connection is being opened, until it has asked for that.
-	opens []*bucket
+	opens []opening
 	asks  bool
+	// opening are the waits that have passes for it.
+	opening []*wait
+}
+
+// opening is a connection that is being opened for something from a bucket, which is booked for so long.
+type opening struct {
+	at     *bucket
+	booked time.Duration
+}
+
+// opensFor counts the connection as one that is being opened for a message, where that is not what it was let on for.
+func (c *courier) opensFor(w *wait, ms meters) {
+	if w.pass {
+		return
+	}
+	w.pass = true
+	c.opening = append(c.opening, w)
+	for _, m := range ms {
+		for i := range m.buckets {
+			if b := &m.buckets[i]; oneMessage[b.rate.Of] > 0 {
+				b.opening++
+				c.opens = append(c.opens, opening{b, b.cost(1)})
+				b.book(b.cost(1), c.s.o.Now())
+			}
+		}
+	}
 }
 
 // asked says that the courier has asked for what its connection was opened for, or never will.
@@ -57,9 +83,16 @@ func (c *courier) asked() {
 	}
 	c.asks = false
 	c.pool.asking--
-	for _, b := range c.opens {
-		b.opening--
-		c.s.limits.expect(b, time.Time{})
+	for _, w := range c.opening {
+		if w.lets == 0 && !w.in() {
+			w.pass = false // it was for this connection
+		}
+	}
+	c.opening = nil
+	for _, o := range c.opens {
+		o.at.opening--
+		o.at.book(-o.booked, c.s.o.Now())
+		c.s.limits.look(o.at)
 	}
 	c.opens = nil
 }
@@ -74,9 +107,9 @@ func (s *Scheduler) hire(p *pool, f *flow) {
 	attempts, endAttempts := context.WithCancel(s.attempts)
 	c.dials, c.attempts = dials, attempts
 	c.cancel = func() { endDials(); endAttempts() }
-	c.opens = p.rate.open(p.meters, c.opens)
-	c.opens = f.lane.bin.wait.open(f.lane.bin.meters, c.opens)
-	c.opens = f.sender.wait.open(f.meters, c.opens)
+	c.opensFor(&p.rate, p.meters)
+	c.opensFor(&f.lane.bin.wait, f.lane.bin.meters)
+	c.opensFor(&f.sender.wait, f.meters)
 	c.asks = true
 	p.asking++
 	c.enter(PhaseOpening, s.o.Now())
@@ -180,9 +213,12 @@ func (c *courier) next() (Delivery, bool) {
 		return Delivery{}, false
 	}
 	c.rested = false
-	now := s.o.Now()
+	now, first := s.o.Now(), c.asks
 	if d, ok := s.pick(c, now); ok {
 		c.enter(PhaseLoading, now)
+		if first {
+			s.pump(p) // for what was not opened beside it
+		}
 		s.mu.Unlock()
 		return d, true
 	}

@@ -53,15 +53,15 @@ func (s *Scheduler) pick(c *courier, now time.Time) (Delivery, bool) {
 	if s.heldUp(p, now, false) {
 		return Delivery{}, false
 	}
-	f, parted := p.pick(now, c.retrying || p.retryRoom(s.live().RetryShare))
+	f, stale := p.pick(now, c.retrying || p.retryRoom(s.live().RetryShare))
 	if f == nil {
-		s.advanceAll(parted)
+		s.advanceAll(stale)
 		return Delivery{}, false
 	}
 	from := f.lane.bin
 	s.spend(p, f, &f.queue[0], now)
 	d := from.serve(f)
-	s.advanceAll(parted)
+	s.advanceAll(stale)
 	c.hold(d)
 	s.refill(from, now)
 	return d, true
@@ -87,8 +87,8 @@ func (s *Scheduler) mayDial(p *pool, now time.Time) *flow {
 	if s.heldUp(p, now, first) {
 		return nil
 	}
-	f, _, parted := p.foremost(now, p.retryRoom(s.live().RetryShare), first)
-	s.advanceAll(parted)
+	f, _, stale := p.foremost(now, p.retryRoom(s.live().RetryShare), first)
+	s.advanceAll(stale)
 	if f == nil {
 		return nil
 	}

@@ -2,8 +2,8 @@ package relay
 
 import "time"
 
-// line is who waits for a bucket to have something for them. Flows take turns in it, by the shares of their ranks,
-// and within a flow goes on who came first: mail of one sender for thousands of places leaves others theirs.
+// line is who waits for a bucket to have something for them. Flows take turns in it, and within a flow goes on who came
+// first: mail of one sender for thousands of places leaves others theirs. One of a lower rank comes the less often.
 //
 // Who is let on needs time to make use of that, as there may be no connection yet, and some never do, as their host is
 // dead. So they are let on at the pace of the rate, whether those before have taken theirs or not, and somebody else is for
@@ -13,11 +13,15 @@ type line struct {
 	front   fair[waiter]
 	parties fair[*party]
 	of      map[Flow]*party
-	// paced is when the next is let on, but for those who open connections and were not let on. Out has when those
-	// were who have taken nothing yet, the first first, and again is for how many of these others may be.
-	paced time.Time
-	out   []time.Time
-	again int
+	// paced is when the next is let on. Booked is for how much of that those stand who were, or open connections, and have
+	// taken nothing yet; out has when the latest of those who were let on were, the first first, and again is for how many
+	// others may be in their place.
+	paced  time.Time
+	booked time.Duration
+	out    []time.Time
+	again  int
+	// fronts counts those who were let on from the front and have taken nothing yet.
+	fronts int
 }
 
 // party is who waits in a line for the sake of one flow.
@@ -41,6 +45,8 @@ type wait struct {
 	from      *bucket
 	lets, out int
 	booked    time.Duration
+	// front is the bucket that let it on from the front of its line.
+	front *bucket
 }
 
 // waiter is what rates hold up: a pool as a whole, a bin, or the mail of a sender at a site.
@@ -82,24 +88,37 @@ func (w *wait) letOn(now time.Time) {
 	by, front := w.at, w.party == nil
 	w.leave()
 	if w.pass = true; front {
+		w.front = by
+		by.line.fronts++
 		return
 	}
-	if w.from != by {
-		w.from, w.lets, w.out, w.booked = by, 0, 0, 0
+	for w.from != by && w.lets > 0 {
+		w.unbook()
 	}
+	w.from = by
 	w.lets++
 	w.out++
 	if l := &by.line; l.again > 0 {
 		l.again--
 	} else {
+		by.book(by.cost(1), now)
 		w.booked += by.cost(1)
-		l.paced = l.paced.Add(by.cost(1))
 	}
 	by.line.out = append(by.line.out, now)
 }
 
+// book moves on when the next is let on.
+func (b *bucket) book(d time.Duration, now time.Time) {
+	b.line.paced = b.paced(now).Add(d)
+	b.line.booked += d
+}
+
 // arrived says that it has taken something, or has come for that to the front.
 func (w *wait) arrived() {
+	if w.front != nil {
+		w.front.line.fronts--
+		w.front = nil
+	}
 	if w.out == 0 {
 		return
 	}
@@ -112,25 +131,50 @@ func (w *wait) arrived() {
 func (w *wait) spent() {
 	w.arrived()
 	if w.lets > 0 {
-		each := w.booked / time.Duration(w.lets)
-		w.from.line.paced = w.from.line.paced.Add(-each)
-		w.booked -= each
-		w.lets--
+		w.unbook()
 	}
 	if w.lets == 0 {
 		w.pass, w.from = false, nil
 	}
 }
 
-// giveUp says of somebody who wants nothing any more: it leaves the line, and what it was let on for goes to others.
-func (l *limiter) giveUp(w *wait) {
-	by := w.from
-	w.leave()
-	for w.pass {
-		w.spent()
-	}
+// unbook ends one of the times for which it is booked.
+func (w *wait) unbook() {
+	w.arrived()
+	each := w.booked / time.Duration(w.lets)
+	w.from.line.booked -= each
+	w.from.line.paced = w.from.line.paced.Add(-each)
+	w.booked -= each
+	w.lets--
+}
+
+// spent says that somebody has taken something: others may go on the sooner, or the later.
+func (l *limiter) spent(w *wait) {
+	from, front := w.from, w.front
+	w.spent()
+	l.look(from)
+	l.look(front)
+}
+
+// look sets the alarm anew of a bucket, if it is one, after something about its line has changed.
+func (l *limiter) look(by *bucket) {
 	if by != nil {
 		l.expect(by, time.Time{})
+	}
+}
+
+// leave takes somebody out of the line.
+func (l *limiter) leave(w *wait) {
+	at := w.at
+	w.leave()
+	l.look(at)
+}
+
+// giveUp says of somebody who wants nothing any more: it leaves the line, and what it was let on for goes to others.
+func (l *limiter) giveUp(w *wait) {
+	l.leave(w)
+	for w.pass {
+		l.spent(w)
 	}
 }
 
@@ -161,7 +205,8 @@ func (w *wait) sooner(name Flow) bool {
 	if w.party == nil || w.party.flow == name {
 		return false
 	}
-	before := float64(w.place.seq - w.party.waits.next().seq) // no fewer than there are
+	// Some that were between have left: it is no fewer than there are, nor more than all.
+	before := float64(min(w.place.seq-w.party.waits.next().seq, uint64(w.party.waits.len()-1)))
 	others := 0
 	if y := w.at.line.of[name]; y != nil {
 		others = y.waits.len()
@@ -193,17 +238,17 @@ func (l *limiter) hasten(w *wait, who waiter, name Flow) {
 }
 
 func (l *limiter) join(w *wait, who waiter, name Flow, by *bucket, front bool) {
-	w.leave()
-	if by.line.empty() {
-		full := later(by.full, l.now())
-		by.line.paced, by.line.out, by.line.again = full.Add(-by.after(by.burst()-1)), nil, 0
-	}
+	l.leave(w)
 	if w.place == nil {
 		w.place = newEntrant(who)
 	}
 	w.at, w.place.clock = by, 0
 	if front {
 		w.arrived()
+		if w.lets == 0 { // it opened a connection without having been let on
+			w.from, w.lets, w.booked = by, 1, by.cost(1)
+			by.book(w.booked, l.now())
+		}
 		by.line.front.enter(w.place)
 	} else {
 		w.party = by.line.party(name)
@@ -220,33 +265,46 @@ func (l *limiter) expect(by *bucket, least time.Time) {
 	if by.alarm == nil {
 		by.alarm = newAlarm(by)
 	}
-	at := later(by.due(), least)
+	at := later(by.due(l.now()), least)
 	l.alarms.set(by.alarm, at)
 	l.wake(at)
 }
 
-// due is when somebody in line is to be let on.
-func (b *bucket) due() time.Time {
-	ready := b.ready()
-	if b.line.front.len() > 0 {
-		return ready
+// due is when somebody in line is to be let on, as it is now.
+func (b *bucket) due(now time.Time) time.Time {
+	switch {
+	case b.line.front.len() > 0:
+		return b.forFront()
+	case b.line.again > 0:
+		return now
 	}
-	at := b.paced()
+	at := b.paced(now)
 	if out := b.line.out; len(out) > 0 && out[0].Add(outMost).Before(at) {
 		at = out[0].Add(outMost)
 	}
 	return at
 }
 
-// paced is when the next of the parties is let on by the rate.
-func (b *bucket) paced() time.Time { return b.line.paced.Add(b.cost(b.opening)) }
+// paced is when the next of the parties is let on by the rate. That is no sooner than if the bucket was full and nobody
+// had been, and no later than if all who were come to take their due.
+func (b *bucket) paced(now time.Time) time.Time {
+	burst := b.after(b.burst() - 1)
+	if latest := later(b.full, now).Add(b.line.booked - burst); latest.Before(b.line.paced) {
+		b.line.paced = latest
+	}
+	b.line.paced = later(b.line.paced, now.Add(-burst))
+	return b.line.paced
+}
+
+// forFront is when the next at the front is let on: there is something for it besides those who were before.
+func (b *bucket) forFront() time.Time { return b.ready().Add(b.cost(int64(b.line.fronts))) }
 
 // letOn lets on those in line for a bucket whose time has come.
 func (s *Scheduler) letOn(by *bucket, now time.Time) {
 	l := &by.line
 	for range lineMost {
 		e := l.front.next()
-		if e == nil || by.ready().After(now) {
+		if e == nil || by.forFront().After(now) {
 			break
 		}
 		e.value.goOn(s, by, now)
@@ -256,11 +314,14 @@ func (s *Scheduler) letOn(by *bucket, now time.Time) {
 	}
 	for range lineMost {
 		e := l.parties.next()
-		if e == nil || l.again == 0 && by.paced().After(now) {
+		if e == nil || l.again == 0 && by.paced(now).After(now) {
 			break
 		}
 		l.parties.charge(e, turnCost(e.value.flow))
 		e.value.waits.next().value.goOn(s, by, now)
+	}
+	if l.parties.len() == 0 {
+		l.again = 0
 	}
 	s.limits.expect(by, now.Add(lineTick))
 }

@@ -267,3 +267,72 @@ func TestConnectionIsPaidByItsDestination(t *testing.T) {
 		r.wantEmpty(t)
 	})
 }
+
+// Who is let on and has to find its site again first, as that is known for a moment only, keeps its turn.
+func TestSiteExpiresBeforeTurn(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.transport.SiteOf = func(to relay.Destination) (*relay.Site, error) {
+			return &relay.Site{Key: to.Domain, Expires: time.Now().Add(2 * time.Second)}, nil
+		}
+		r.options.Limits.Flows = []relay.FlowLimit{{Name: "*", Rates: []relay.Rate{{Count: 10, Per: time.Second}}}}
+		r.fill(t)
+		r.flood(t, 1, 300)
+		r.start(t)
+		after(40 * time.Second)
+		r.wantEmpty(t)
+	})
+}
+
+// An attempt that hangs does not keep others at the site from going on at the rate.
+func TestRateBesideAttemptThatHangs(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.transport.SiteOf = func(relay.Destination) (*relay.Site, error) {
+			return &relay.Site{Key: "host.test", Rates: []relay.Rate{{Count: 10, Per: time.Second}}}, nil
+		}
+		var hung atomic.Bool
+		r.transport.OnDeliver = func(ctx context.Context, _ *relay.Site, tr relay.Transfer, _ []byte) relay.Attempt {
+			if hung.CompareAndSwap(false, true) {
+				select {
+				case <-time.After(5 * time.Minute):
+				case <-ctx.Done():
+				}
+			}
+			return relaytest.OK(tr)
+		}
+		r.fill(t)
+		for i := range 10 {
+			r.send(t, "x@a.example", fmt.Sprintf("u%d@a.test", i))
+		}
+		r.start(t)
+		after(10 * time.Second)
+		if got := len(r.delivered()); got != 9 {
+			t.Errorf("%d delivered beside one that hangs, want 9", got)
+		}
+	})
+}
+
+// Sites with rates of their own leave those without their shares of the rate that they have in common.
+func TestOwnRateIsNoPrivilege(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.transport.SiteOf = func(to relay.Destination) (*relay.Site, error) {
+			site := &relay.Site{Key: to.Domain, Names: []string{to.Domain}}
+			if strings.HasPrefix(to.Domain, "own") {
+				site.Rates = []relay.Rate{{Count: 5, Per: time.Second}}
+			}
+			return site, nil
+		}
+		r.options.Limits.Providers = []relay.ProviderLimit{{Name: "p", MX: []string{"*"}, Rates: []relay.Rate{{Count: 10, Per: time.Second}}}}
+		r.fill(t)
+		for i := range 100 {
+			for k := range 2 {
+				r.send(t, "x@a.example", fmt.Sprintf("own%d@own%d.test", i, k))
+				r.send(t, "x@a.example", fmt.Sprintf("none%d@none%d.test", i, k))
+			}
+		}
+		r.start(t)
+		after(20 * time.Second)
+		if n := r.share(); n["none"] < 70 || n["own"] < 70 {
+			t.Errorf("of 200 in 20 seconds %d of sites with rates of their own and %d of others", n["own"], n["none"])
+		}
+	})
+}

@@ -115,8 +115,8 @@ func parseState(state []byte) iter.Seq2[Rate, time.Time] {
 // meters are those that bound the same thing.
 type meters []*meter
 
-// holdUp is the bucket to wait for before what is wanted can be had, nil where it can be had now. It is the last to
-// have something, or else one at which others wait; a pass is for going on past these. Opening asks whether to open a
+// holdUp is the bucket to wait for before what is wanted can be had, nil where it can be had now. It is one at
+// which others wait, or the last to have something; a pass is for going on past the others. Opening asks whether to open a
 // connection for it: not where that is done for all there is. Who has a pass may, it will be there then.
 func (ms meters) holdUp(want amount, now time.Time, pass, opening bool) (by *bucket) {
 	if opening && pass {
@@ -130,10 +130,10 @@ func (ms meters) holdUp(want amount, now time.Time, pass, opening bool) (by *buc
 				continue
 			}
 			switch t := b.ready(); {
+			case !pass && (!b.line.empty() || opening && b.opening >= b.has(now)):
+				return b
 			case t.After(now) && t.After(at):
 				at, by = t, b
-			case by == nil && !pass && (!b.line.empty() || opening && b.opening >= b.has(now)):
-				by = b
 			}
 		}
 	}
@@ -173,21 +173,4 @@ func (ms meters) tight(want amount, asking int, now time.Time) bool {
 		}
 	}
 	return false
-}
-
-// open counts a connection that is being opened for a message, and adds the buckets at which it does.
-func (w *wait) open(ms meters, by []*bucket) []*bucket {
-	if w.pass {
-		return by // it was let on
-	}
-	w.pass = true
-	for _, m := range ms {
-		for i := range m.buckets {
-			if b := &m.buckets[i]; oneMessage[b.rate.Of] > 0 {
-				b.opening++
-				by = append(by, b)
-			}
-		}
-	}
-	return by
 }

@@ -177,34 +177,34 @@ func (p *pool) wantsCourier(now time.Time) bool {
 }
 
 // pick chooses the flow whose first delivery is next, nil when there is none, and books that: ranks, bins and
-// senders are served in fairness. The bins that it returns have left the pool.
-func (p *pool) pick(now time.Time, retries bool) (f *flow, parted []*bin) {
-	f, bySender, parted := p.foremost(now, retries, false)
+// senders are served in fairness. The bins that it returns are to be resolved again.
+func (p *pool) pick(now time.Time, retries bool) (f *flow, stale []*bin) {
+	f, bySender, stale := p.foremost(now, retries, false)
 	if f != nil {
 		p.turns.charge(f, bySender, len(f.queue[0].Recipients))
 	}
-	return f, parted
+	return f, stale
 }
 
 // foremost is the flow that pick would choose, or that a connection would be opened for, and whether that is its sender's
 // turn. Bins and flows that their rates
-// hold up are left out, and wait in line for these. Bins whose resolution has expired leave the pool, and are returned.
-func (p *pool) foremost(now time.Time, retries, opening bool) (f *flow, bySender bool, parted []*bin) {
+// hold up are left out, and wait in line for these. Bins whose resolution has expired are too, and are returned.
+func (p *pool) foremost(now time.Time, retries, opening bool) (f *flow, bySender bool, stale []*bin) {
 	for {
 		f, bySender := p.turns.next(retries)
 		if f == nil {
-			return nil, false, parted
+			return nil, false, stale
 		}
 		b := f.lane.bin
 		if b.site.stale(now) {
-			p.part(b)
-			parted = append(parted, b)
+			p.leave(b)
+			stale = append(stale, b)
 			continue
 		}
 		if p.holdUp(f, now, opening) {
 			continue
 		}
-		return f, bySender, parted
+		return f, bySender, stale
 	}
 }
 
@@ -212,7 +212,8 @@ func (p *pool) foremost(now time.Time, retries, opening bool) (f *flow, bySender
 // pays, but to know whether a site can be reached matters to all its mail.
 func (p *pool) holdUp(f *flow, now time.Time, opening bool) bool {
 	b := f.lane.bin
-	if p.gate.open() {
+	probe := p.shut()
+	if !probe {
 		if by := b.meters.holdUp(oneMessage, now, b.wait.pass, opening); by != nil {
 			b.limits.await(&b.wait, b, f.name, by)
 		}
@@ -221,7 +222,7 @@ func (p *pool) holdUp(f *flow, now time.Time, opening bool) bool {
 		p.enter(b)
 		return true
 	}
-	if !p.gate.open() {
+	if probe {
 		return false
 	}
 	by := f.meters.holdUp(oneMessage, now, f.sender.wait.pass, opening)

@@ -22,7 +22,7 @@ func (s *Scheduler) resolve(b *bin) {
 
 // resolveFor serves one delivery and says whether to go on with the next.
 func (s *Scheduler) resolveFor(b *bin) (again bool) {
-	d, ok := s.popFor(b)
+	d, pass, ok := s.popFor(b)
 	if !ok {
 		return false
 	}
@@ -35,7 +35,7 @@ func (s *Scheduler) resolveFor(b *bin) (again bool) {
 	switch reply := new(Reply); {
 	case err == nil:
 		s.join(b, site, terms)
-		s.putBack(d)
+		s.returnWith(d, pass)
 		return false
 	case errors.As(err, &reply) && reply.Permanent():
 		s.settle(d, m, failAll(d, *reply), 0)
@@ -63,13 +63,26 @@ func (s *Scheduler) containError(doing string, err *error) {
 	}
 }
 
-func (s *Scheduler) popFor(b *bin) (Delivery, bool) {
+// popFor takes a delivery, and says whether its sender was let on for it.
+func (s *Scheduler) popFor(b *bin) (d Delivery, pass, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
-		return Delivery{}, false
+		return Delivery{}, false, false
 	}
 	return b.popAny()
+}
+
+// returnWith returns a delivery to its bin, whose sender may have been let on for it.
+func (s *Scheduler) returnWith(d Delivery, pass bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.bin(d.To)
+	b.pushBack(d)
+	if f := b.flow(d.Flow); pass && f.sender != nil {
+		f.sender.wait.pass = true
+	}
+	s.advance(b)
 }
 
 // resolutionLeast is how long a resolution is used at least, whatever its TTL.

@@ -86,7 +86,7 @@ func (q *senders) unseat(f *flow) {
 		f.held = false
 		s.held.leave(f.turn)
 		if s.held.len() == 0 {
-			s.wait.leave()
+			f.lane.bin.limits.leave(&s.wait)
 		}
 	case f.benched:
 		f.benched = false

@@ -19,9 +19,9 @@ func (s *Scheduler) spend(p *pool, f *flow, d *Delivery, now time.Time) {
 	p.meters.take(a, now)
 	from.meters.take(a, now)
 	f.meters.take(a, now)
-	p.rate.spent()
-	from.wait.spent()
-	f.sender.wait.spent()
+	s.limits.spent(&p.rate)
+	s.limits.spent(&from.wait)
+	s.limits.spent(&f.sender.wait)
 }
 
 // spent books that the delivery is with the courier no more. Where it was not attempted, what it
@@ -95,7 +95,7 @@ func (s *Scheduler) spendConnection(p *pool, b *bin, now time.Time) {
 		p.provider.connections++
 	}
 	p.meters.take(oneConnection, now)
-	p.dial.spent()
+	s.limits.spent(&p.dial)
 	b.meters.take(oneConnection, now)
 }
 

@@ -216,7 +216,7 @@ func (s *Scheduler) Audit() error {
 // attends says whether somebody is in a line whose first will be let go on.
 func (l *limiter) attends(w *wait) bool {
 	return w.in() && w.place.index >= 0 && (w.party == nil || w.party.place.index >= 0) && l.alarms.has(w.at.alarm) &&
-		!w.at.alarm.at.After(later(w.at.due(), l.now().Add(lineTick)))
+		!w.at.alarm.at.After(later(w.at.due(l.now()), l.now().Add(lineTick)))
 }
 
 // audit checks that each delivery in memory is where the bin's counts say.
