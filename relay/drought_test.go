@@ -12,22 +12,27 @@ import (
 	"postrider/relay"
 )
 
+// withoutDNS has DNS down until up says otherwise, and counts what it is asked.
+func (r *rig) withoutDNS() (up *atomic.Bool, asked *atomic.Int64) {
+	up, asked = new(atomic.Bool), new(atomic.Int64)
+	r.transport.SiteOf = func(to relay.Destination) (*relay.Site, error) {
+		asked.Add(1)
+		if !up.Load() {
+			unknown := reply(451, "no DNS")
+			return nil, &unknown
+		}
+		return &relay.Site{Key: to.Domain}, nil
+	}
+	return up, asked
+}
+
 // While DNS is down, the destinations that wait are looked up at a steady pace, be they ever so many,
 // and when it is back all of them get their mail soon, those that had been forgotten too.
 func TestDrought(t *testing.T) {
 	inTime(t, func(t *testing.T, r *rig) {
 		const n = 600
 		r.options.KnownMemory = roomFor(60)
-		var up atomic.Bool
-		var asked atomic.Int64
-		r.transport.SiteOf = func(to relay.Destination) (*relay.Site, error) {
-			asked.Add(1)
-			if !up.Load() {
-				unknown := reply(451, "no DNS")
-				return nil, &unknown
-			}
-			return &relay.Site{Key: to.Domain}, nil
-		}
+		up, asked := r.withoutDNS()
 		r.start(t)
 		for i := range n {
 			r.send(t, "a@example.com", fmt.Sprintf("u@d%d.test", i))
@@ -97,14 +102,7 @@ func TestDroughtLooksInSteps(t *testing.T) {
 		const n, most = 1500, 400
 		count := &headCount{Spool: r.spool}
 		r.spool, r.options.KnownMemory = count, roomFor(60)
-		var up atomic.Bool
-		r.transport.SiteOf = func(to relay.Destination) (*relay.Site, error) {
-			if !up.Load() {
-				unknown := reply(451, "no DNS")
-				return nil, &unknown
-			}
-			return &relay.Site{Key: to.Domain}, nil
-		}
+		up, _ := r.withoutDNS()
 		r.fill(t)
 		for i := range n {
 			r.send(t, "a@example.com", fmt.Sprintf("u@d%d.test", i))

@@ -93,6 +93,7 @@ func (w *wait) letOn(now time.Time) {
 		return
 	}
 	for w.from != by && w.lets > 0 {
+		w.arrived()
 		w.unbook()
 	}
 	w.from = by
@@ -140,7 +141,6 @@ func (w *wait) spent() {
 
 // unbook ends one of the times for which it is booked.
 func (w *wait) unbook() {
-	w.arrived()
 	each := w.booked / time.Duration(w.lets)
 	w.from.line.booked -= each
 	w.from.line.paced = w.from.line.paced.Add(-each)
@@ -160,6 +160,15 @@ func (l *limiter) spent(w *wait) {
 func (l *limiter) look(by *bucket) {
 	if by != nil {
 		l.expect(by, time.Time{})
+	}
+}
+
+// lookAll does so for all buckets of some meters.
+func (l *limiter) lookAll(ms meters) {
+	for _, m := range ms {
+		for i := range m.buckets {
+			l.look(&m.buckets[i])
+		}
 	}
 }
 
@@ -324,15 +333,6 @@ func (s *Scheduler) letOn(by *bucket, now time.Time) {
 		l.again = 0
 	}
 	s.limits.expect(by, now.Add(lineTick))
-}
-
-// bringForward has those in line go on in time for what was given back to buckets.
-func (l *limiter) bringForward(ms meters) {
-	for _, m := range ms {
-		for i := range m.buckets {
-			l.expect(&m.buckets[i], time.Time{})
-		}
-	}
 }
 
 // goOn has the pool use what its site, route or provider has for it.

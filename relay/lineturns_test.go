@@ -336,3 +336,31 @@ func TestOwnRateIsNoPrivilege(t *testing.T) {
 		}
 	})
 }
+
+// Rates that change again and again while mail of many senders waits for them keep up nothing.
+func TestReloadWhileManyWait(t *testing.T) {
+	inTime(t, func(t *testing.T, r *rig) {
+		r.transport.SiteOf = siteEach
+		r.transport.OnDial = func(context.Context, *relay.Site) error { time.Sleep(3 * time.Second); return nil }
+		limits := func(n int64) relay.Limits {
+			return relay.Limits{Flows: []relay.FlowLimit{{Name: "*", Rates: perMinute(n)}}, Routes: map[string][]relay.Rate{"test": perMinute(60)}}
+		}
+		r.options.Limits = limits(6)
+		r.fill(t)
+		for i := range 10 {
+			for k := range 20 {
+				r.send(t, fmt.Sprintf("x@s%d.example", i), fmt.Sprintf("u%d@d%d.test", i, k))
+			}
+		}
+		r.start(t)
+		for i := range 60 {
+			after(1700 * time.Millisecond)
+			r.options.Limits = limits(int64(6 + i%2))
+			r.scheduler.Reload(r.terms())
+		}
+		r.options.Limits = relay.Limits{}
+		r.scheduler.Reload(r.terms())
+		after(time.Minute)
+		r.wantEmpty(t)
+	})
+}

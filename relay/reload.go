@@ -21,15 +21,13 @@ func (s *Scheduler) Reload(o SchedulerOptions) {
 	next.KnownMemory = o.KnownMemory
 	next.setDefaults()
 	s.current.Store(&next)
+	s.leaveLines() // before there are other ones
 	s.limits = s.limits.succeed(next.Limits)
 	for _, p := range s.pools {
 		s.review(p)
 	}
 	for _, b := range s.bins {
 		b.reload(s.limits, s.o.Now())
-	}
-	for _, p := range s.pools {
-		p.turns.reload()
 	}
 	for _, b := range s.bins {
 		if p := b.pool; p != nil && p.shut() {
@@ -39,6 +37,18 @@ func (s *Scheduler) Reload(o SchedulerOptions) {
 		s.advance(b)
 	}
 	s.unblock()
+}
+
+// leaveLines has nobody wait for a rate any more.
+func (s *Scheduler) leaveLines() {
+	for _, p := range s.pools {
+		s.limits.giveUp(&p.rate)
+		s.limits.giveUp(&p.dial)
+		p.turns.reload()
+	}
+	for _, b := range s.bins {
+		s.limits.giveUp(&b.wait)
+	}
 }
 
 // live are the options as they are now: s.o are those of the beginning.
@@ -61,8 +71,6 @@ func (o *SchedulerOptions) setDefaults() {
 func (s *Scheduler) review(p *pool) {
 	s.limit(p)
 	p.renew = true
-	p.rate.leave()
-	p.dial.leave()
 	p.window.bound(cmp.Or(p.site.Connections, s.live().Connections))
 	if now := s.o.Now(); !p.gate.open() && p.gate.until.After(now) {
 		p.gate.until = now
@@ -82,8 +90,8 @@ func (s *Scheduler) limit(p *pool) {
 // different now.
 func (s *Scheduler) renew(p *pool) {
 	p.renew = false
-	p.rate.leave() // nobody else waits for what the site alone has
-	p.dial.leave()
+	s.limits.giveUp(&p.rate) // nobody else waits for what the site alone has
+	s.limits.giveUp(&p.dial)
 	s.limits.renew("site "+p.site.Key, p.site.Rates)
 	s.limits.drop(p.meters)
 	if p.provider != nil {
@@ -103,7 +111,6 @@ func (w *window) bound(most int) {
 func (b *bin) reload(l *limiter, now time.Time) {
 	b.limits = l
 	b.meters, b.most = l.ofDestination(b.to)
-	b.wait.leave()
 	for _, f := range b.flows {
 		f.meters, f.weight = l.ofFlow(f.name.Name())
 		b.review(f)

@@ -16,12 +16,15 @@ func (s *Scheduler) spend(p *pool, f *flow, d *Delivery, now time.Time) {
 		d.paid = d.message.Size
 	}
 	a := amount{Messages: 1, Recipients: int64(len(d.Recipients)), Bytes: d.paid}
-	p.meters.take(a, now)
-	from.meters.take(a, now)
-	f.meters.take(a, now)
+	for _, ms := range []meters{p.meters, from.meters, f.meters} {
+		ms.take(a, now)
+	}
 	s.limits.spent(&p.rate)
 	s.limits.spent(&from.wait)
 	s.limits.spent(&f.sender.wait)
+	for _, ms := range []meters{p.meters, from.meters, f.meters} {
+		s.limits.lookAll(ms)
+	}
 }
 
 // spent books that the delivery is with the courier no more. Where it was not attempted, what it
@@ -52,20 +55,16 @@ func (s *Scheduler) again(p *pool, d Delivery) {
 // Scheduler's mu is held.
 func (s *Scheduler) weigh(p *pool, d *Delivery, size int64, now time.Time) {
 	p.size += (size - p.size) / 2
-	for _, ms := range s.metersOf(p, *d) {
-		ms.learn(size)
-	}
 	more := size - d.paid
 	d.paid = size
-	switch {
-	case more == 0:
-		return
-	case more < 0:
-		s.refund(p, *d, amount{Bytes: -more})
-		return
-	}
 	for _, ms := range s.metersOf(p, *d) {
-		ms.take(amount{Bytes: more}, now)
+		ms.learn(size)
+		if more > 0 {
+			ms.take(amount{Bytes: more}, now)
+		} else {
+			ms.refund(amount{Bytes: -more})
+		}
+		s.limits.lookAll(ms)
 	}
 }
 
@@ -73,7 +72,7 @@ func (s *Scheduler) weigh(p *pool, d *Delivery, size int64, now time.Time) {
 func (s *Scheduler) refund(p *pool, d Delivery, a amount) {
 	for _, ms := range s.metersOf(p, d) {
 		ms.refund(a)
-		s.limits.bringForward(ms)
+		s.limits.lookAll(ms)
 	}
 }
 

@@ -154,12 +154,12 @@ func (b *bin) stands(s *Scheduler, now time.Time) bool {
 
 // free lets go of the bin, its pool and its flows what their rates hold up, though nothing lets it on.
 func (b *bin) free() {
-	b.wait.leave()
+	b.limits.leave(&b.wait)
 	if b.pool == nil {
 		return
 	}
-	b.pool.rate.leave()
-	b.pool.dial.leave()
+	b.limits.leave(&b.pool.rate)
+	b.limits.leave(&b.pool.dial)
 	for _, f := range b.flows {
 		if f.held {
 			b.pool.turns.release(f)
