@@ -41,7 +41,7 @@ func (a *arrival) add(b *pebble.Batch, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := b.Set(messageKey(a.m.ID), record, nil); err != nil {
+	if err := set(b, messageKey(a.m.ID), record); err != nil {
 		return err
 	}
 	if err := errors.Join(a.s.addIndex(b, a.m, a.events...), a.s.addEvents(b, aloof(a.m.ID), a.events)); err != nil {
@@ -87,7 +87,7 @@ func (s *Spool) addDelivery(b *pebble.Batch, p place, d relay.Delivery) error {
 		return err
 	}
 	key := p.key()
-	return errors.Join(b.Set(key, record, nil), b.Set(p.locationKey(), key, nil))
+	return errors.Join(set(b, key, record), b.Set(p.locationKey(), key, nil))
 }
 
 // hold claims all deliveries, or none where one of them is claimed.

@@ -43,12 +43,12 @@ func TestGoldenRecords(t *testing.T) {
 		gotM, gotL, err := c.decodeMessage(id, unhex(t, message))
 		if err != nil || gotL != l || !reflect.DeepEqual(gotM, m) {
 			now, _ := c.encodeMessage(m, l)
-			t.Errorf("message of version %s: got %+v, %+v, %v\nwritten now: %x", version, gotM, gotL, err, now)
+			t.Errorf("message of version %s: got %+v, %+v, %v\nwritten now: %x", version, gotM, gotL, err, now.Bytes())
 		}
 		gotD, err := c.decodeDelivery(p, unhex(t, delivery))
 		if err != nil || !reflect.DeepEqual(gotD, d) {
 			now, _ := c.encodeDelivery(d)
-			t.Errorf("delivery of version %s: got %+v, %v\nwritten now: %x", version, gotD, err, now)
+			t.Errorf("delivery of version %s: got %+v, %v\nwritten now: %x", version, gotD, err, now.Bytes())
 		}
 	}
 	golden("1", goldenMessage1, goldenDelivery1)
@@ -66,7 +66,7 @@ func TestRecordGrows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := c.decodeDelivery(place{}, value)
+	got, err := c.decodeDelivery(place{}, value.Bytes())
 	if want := (relay.Delivery{Recipients: []int{5}, Attempts: 2}); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
@@ -103,11 +103,11 @@ func TestGoldenHistory(t *testing.T) {
 	gotFacts, gotEnd, err := c.decodeFacts(facts.ID, unhex(t, goldenFacts))
 	if err != nil || !reflect.DeepEqual(gotFacts, facts) || !reflect.DeepEqual(gotEnd, events) {
 		now, _ := c.encodeFacts(facts, events)
-		t.Errorf("facts: got %+v, %+v, %v\nwritten now: %x", gotFacts, gotEnd, err, now)
+		t.Errorf("facts: got %+v, %+v, %v\nwritten now: %x", gotFacts, gotEnd, err, now.Bytes())
 	}
 	gotEvents, err := c.decodeEvents(unhex(t, goldenEvents))
 	if err != nil || !reflect.DeepEqual(gotEvents, events) {
 		now, _ := c.encodeEvents(events)
-		t.Errorf("events: got %+v, %v\nwritten now: %x", gotEvents, err, now)
+		t.Errorf("events: got %+v, %v\nwritten now: %x", gotEvents, err, now.Bytes())
 	}
 }

@@ -45,7 +45,7 @@ func (s *Spool) addEvents(b *pebble.Batch, p place, events []relay.Event) error 
 	if err != nil {
 		return err
 	}
-	return b.Set(eventsKey(p.id, p.rev), record, nil)
+	return set(b, eventsKey(p.id, p.rev), record)
 }
 
 // addFacts keeps the facts of a message that leaves the queue, with the events that end it.
@@ -57,7 +57,7 @@ func (s *Spool) addFacts(b *pebble.Batch, m *relay.Message, events []relay.Event
 	if err != nil {
 		return err
 	}
-	return b.Set(factsKey(m.ID), record, nil)
+	return set(b, factsKey(m.ID), record)
 }
 
 // Record keeps events that come with no settlement. The facts are those that the message leaves the

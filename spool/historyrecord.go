@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"time"
 
 	"postrider/relay"
@@ -45,7 +46,7 @@ const historyText = 500
 
 func cut(text string) string { return text[:min(len(text), historyText)] }
 
-func (c codec) encodeFacts(f relay.Facts, events []relay.Event) ([]byte, error) {
+func (c codec) encodeFacts(f relay.Facts, events []relay.Event) (*bytes.Buffer, error) {
 	r := factsRecord{
 		Received: nanos(f.Received), Sender: f.Sender, Recipients: f.Recipients, MessageID: cut(f.MessageID),
 		Subject: cut(f.Subject), Size: f.Size, Listener: f.Listener, Client: f.Client, User: f.User,
@@ -73,7 +74,7 @@ func (c codec) decodeFacts(id relay.ID, value []byte) (relay.Facts, []relay.Even
 	return f, eventsOf(r.Events), nil
 }
 
-func (c codec) encodeEvents(events []relay.Event) ([]byte, error) {
+func (c codec) encodeEvents(events []relay.Event) (*bytes.Buffer, error) {
 	return c.encode(nil, eventRecords(events))
 }
 

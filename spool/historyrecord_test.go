@@ -15,7 +15,7 @@ func FuzzFactsRecord(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	addPrefixes(f, seed)
+	addPrefixes(f, seed.Bytes())
 	f.Fuzz(func(t *testing.T, value []byte) {
 		facts, events, err := c.decodeFacts(id, value)
 		if err != nil {
@@ -37,10 +37,10 @@ func FuzzEventsRecord(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if got, err := c.decodeEvents(seed); err != nil || !reflect.DeepEqual(got, want) {
+	if got, err := c.decodeEvents(seed.Bytes()); err != nil || !reflect.DeepEqual(got, want) {
 		f.Fatalf("got %+v, %v, want %+v", got, err, want)
 	}
-	addPrefixes(f, seed)
+	addPrefixes(f, seed.Bytes())
 	f.Fuzz(func(t *testing.T, value []byte) {
 		events, err := c.decodeEvents(value)
 		if err != nil {

@@ -92,7 +92,7 @@ func (s *Spool) addAside(b *pebble.Batch, key, raw []byte, reason string) error 
 	aside := append([]byte{spaceQuarantine}, key...)
 	// Whatever made the record unusable may have written it twice: this is no place
 	// for SingleDelete.
-	return errors.Join(b.Set(aside, record, nil), b.Delete(key, nil))
+	return errors.Join(set(b, aside, record), b.Delete(key, nil))
 }
 
 // setAsideLater is setAside for who is not inside enter.

@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/fxamacker/cbor/v2"
 
 	"postrider/relay"
@@ -40,19 +42,31 @@ func newCodec() (codec, error) {
 	return codec{enc: enc, dec: dec}, nil
 }
 
-// recordSize is that of most records, for which one piece of memory is enough.
-const recordSize = 512
-
-// encode appends the version and the record to head.
-func (c codec) encode(head []byte, record any) ([]byte, error) {
-	var b bytes.Buffer
-	b.Grow(recordSize)
+// encode writes the version, head and the record into memory that set takes back.
+func (c codec) encode(head []byte, record any) (*bytes.Buffer, error) {
+	b := records.Get().(*bytes.Buffer)
+	b.Reset()
 	b.WriteByte(recordVersion)
 	b.Write(head)
-	if err := c.enc.MarshalToBuffer(record, &b); err != nil {
+	if err := c.enc.MarshalToBuffer(record, b); err != nil {
 		return nil, fmt.Errorf("encode record: %w", err)
 	}
-	return b.Bytes(), nil
+	return b, nil
+}
+
+// records have the memory of records that are in their batch for those to be encoded. One that grew
+// beyond recordKept is let go.
+var records = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+const recordKept = 64 << 10
+
+// set puts a record into a batch, which has a copy then, and takes its memory back.
+func set(b *pebble.Batch, key []byte, record *bytes.Buffer) error {
+	err := b.Set(key, record.Bytes(), nil)
+	if record.Cap() <= recordKept {
+		records.Put(record)
+	}
+	return err
 }
 
 // decode reads a record that has head bytes between its version and the CBOR.
@@ -163,7 +177,7 @@ const (
 	extensionTLSOptional
 )
 
-func (c codec) encodeMessage(m *relay.Message, l layout) ([]byte, error) {
+func (c codec) encodeMessage(m *relay.Message, l layout) (*bytes.Buffer, error) {
 	client, err := m.Origin.Client.MarshalBinary()
 	if err != nil {
 		return nil, fmt.Errorf("encode client address: %w", err)
@@ -275,7 +289,7 @@ const (
 	flagReleased
 )
 
-func (c codec) encodeDelivery(d relay.Delivery) ([]byte, error) {
+func (c codec) encodeDelivery(d relay.Delivery) (*bytes.Buffer, error) {
 	r := deliveryRecord{
 		Recipients: d.Recipients,
 		Flags:      bit(d.Sole, flagSole) | bit(d.Warned, flagWarned) | bit(d.Released, flagReleased),

@@ -34,7 +34,7 @@ func FuzzMessageRecord(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	addPrefixes(f, seed)
+	addPrefixes(f, seed.Bytes())
 	f.Fuzz(func(t *testing.T, value []byte) {
 		m, l, err := c.decodeMessage(id, value)
 		if err != nil {
@@ -47,7 +47,7 @@ func FuzzMessageRecord(f *testing.F) {
 		if err != nil {
 			t.Fatalf("encode: %v", err)
 		}
-		if m2, l2, err := c.decodeMessage(id, again); err != nil || l2 != l || !reflect.DeepEqual(m, m2) {
+		if m2, l2, err := c.decodeMessage(id, again.Bytes()); err != nil || l2 != l || !reflect.DeepEqual(m, m2) {
 			t.Errorf("got %+v, %+v, %v, want %+v, %+v", m2, l2, err, m, l)
 		}
 	})
@@ -60,7 +60,7 @@ func FuzzDeliveryRecord(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	addPrefixes(f, seed)
+	addPrefixes(f, seed.Bytes())
 	f.Fuzz(func(t *testing.T, value []byte) {
 		d, err := c.decodeDelivery(p, value)
 		if err != nil {
@@ -73,7 +73,7 @@ func FuzzDeliveryRecord(f *testing.F) {
 		if err != nil {
 			t.Fatalf("encode: %v", err)
 		}
-		if d2, err := c.decodeDelivery(p, again); err != nil || !reflect.DeepEqual(d, d2) {
+		if d2, err := c.decodeDelivery(p, again.Bytes()); err != nil || !reflect.DeepEqual(d, d2) {
 			t.Errorf("got %+v, %v, want %+v", d2, err, d)
 		}
 	})
@@ -88,7 +88,7 @@ func TestQuarantineRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got quarantineRecord
-	if err := c.decode(value, 0, &got); err != nil || got.Reason != want.Reason || got.At != want.At || !bytes.Equal(got.Raw, want.Raw) {
+	if err := c.decode(value.Bytes(), 0, &got); err != nil || got.Reason != want.Reason || got.At != want.At || !bytes.Equal(got.Raw, want.Raw) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 }
