@@ -154,7 +154,7 @@ func (d *door) admit(conn net.Conn) {
 	reply := d.server.roster.enter(s)
 	d.server.tally.met(s.listener.Name, reply != nil)
 	if reply == nil {
-		d.server.sessions.Go(s.run)
+		d.server.crew.run(s)
 		return
 	}
 	s.observe("connect", reply)

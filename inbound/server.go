@@ -30,8 +30,8 @@ type Server struct {
 	// serving says that doors are to be served as they come.
 	serving bool
 
-	// sessions are waited for by Run.
-	sessions sync.WaitGroup
+	// crew runs the sessions, for which Run waits.
+	crew *crew
 	// ran says that Run was called.
 	ran atomic.Bool
 	// ctx is that of all sessions. It outlives Run's by Grace.
@@ -62,7 +62,10 @@ func prepare(options Options) (*Server, error) {
 		return nil, errors.New("no receiver or no observer")
 	}
 	options = options.withDefaults()
-	s := &Server{options: options, roster: newRoster(options.Limits), tally: newTally(), meters: newMeters(options.Now, metersKept), failed: make(chan error, 1)}
+	s := &Server{
+		options: options, roster: newRoster(options.Limits), tally: newTally(), meters: newMeters(options.Now, metersKept),
+		failed: make(chan error, 1), crew: newCrew(),
+	}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	return s, s.openUsers()
 }
@@ -166,7 +169,7 @@ func (s *Server) drain() {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		s.sessions.Wait()
+		s.crew.dismiss()
 	}()
 	timer := time.NewTimer(s.options.Grace)
 	defer timer.Stop()

@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"postrider/relay"
@@ -23,9 +22,6 @@ const (
 	bufferSize = 16 << 10
 	// handshakeTimeout bounds a TLS handshake.
 	handshakeTimeout = 30 * time.Second
-	// lingerTimeout and lingerSize bound what is read of a client that has been told to go.
-	lingerTimeout = time.Second
-	lingerSize    = 1 << 20
 )
 
 var (
@@ -47,6 +43,8 @@ type wire struct {
 	until time.Time
 	// failed is the error that ended reading.
 	failed error
+	// parting says that the connection is closed after what is sent now.
+	parting bool
 	// transcript takes down what is said, nil where nobody wants to read it, and length is that of
 	// the message that is being received.
 	transcript *relay.Transcript
@@ -134,7 +132,7 @@ func (s sink) Write(p []byte) (int, error) {
 	if err := s.w.raw.SetWriteDeadline(s.w.now().Add(s.w.limits.Idle)); err != nil {
 		return 0, err
 	}
-	n, err := s.w.conn.Write(p)
+	n, err := s.w.send(p)
 	s.w.transcript.Answers(relay.Us, p[:n])
 	return n, err
 }
@@ -222,26 +220,6 @@ func (r *resumed) Read(p []byte) (int, error) {
 	return r.Conn.Read(p)
 }
 
-// hasInput says whether the client has sent something that is not read yet, without waiting.
-func (w *wire) hasInput() bool {
-	c, ok := w.raw.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return false
-	}
-	has := false
-	err = raw.Read(func(fd uintptr) bool {
-		var b [1]byte
-		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		has = err == nil && n > 0
-		return true
-	})
-	return err == nil && has
-}
-
 // drain ends the session at its next command, and at once if it waits for one.
 func (w *wire) drain() {
 	w.mu.Lock()
@@ -260,26 +238,6 @@ func (w *wire) isDraining() bool {
 
 // cut ends the session now.
 func (w *wire) cut() { w.raw.Close() }
-
-// hangUp sends what is left to say and closes.
-func (w *wire) hangUp() error {
-	// The session is not counted any more, and no cut finds it: its last words have no time to wait.
-	w.limits.Idle = min(w.limits.Idle, lingerTimeout)
-	err := w.out.Flush()
-	if err == nil && w.hasInput() {
-		w.linger()
-	}
-	return errors.Join(err, w.conn.Close())
-}
-
-// linger gives a client that is still sending the time to read our last words: to close
-// with input unread resets the connection, and takes them back.
-func (w *wire) linger() {
-	c, ok := w.conn.(interface{ CloseWrite() error })
-	if ok && c.CloseWrite() == nil && w.raw.SetReadDeadline(w.now().Add(lingerTimeout)) == nil {
-		io.CopyN(io.Discard, w.raw, lingerSize) // whatever it ends with, the end is near
-	}
-}
 
 // unexpected makes an error of reading the content the client's: it went away. io.EOF would
 // pass for the end of the message.
