@@ -91,6 +91,10 @@ func (s setting) exim(dir, cert, key string) (server, error) {
 	extra := "tls_advertise_hosts =\n"
 	if s.tls {
 		extra = fmt.Sprintf("tls_certificate = %s\ntls_privatekey = %s\n", cert, key)
+		// Exim reads it when a client says STARTTLS, without root's rights.
+		if err := os.Chmod(key, 0o644); err != nil {
+			return nil, err
+		}
 	}
 	hops := map[string]string{"*": s.next}
 	maps.Copy(hops, s.other)
