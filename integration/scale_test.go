@@ -90,11 +90,12 @@ func TestDeferredMillion(t *testing.T) {
 	few := restingMemory(t, relay)
 	fill(t, ctx, relay, n-n/10, "user@d0.test")
 	checkGrowth(t, few, restingMemory(t, relay))
-	checkIdle(t, relay)
+	checkIdle(t, relay, 0.01)
 	checkRestart(t, ctx, relay, well)
 }
 
-// A million messages wait for as many domains, and DNS is down.
+// A million messages wait for as many domains, and DNS is down. The domains that are remembered are
+// still asked for, ever less often, so that the relay is not quite at rest.
 func TestMillionDomains(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, 3*time.Minute)
@@ -109,7 +110,7 @@ func TestMillionDomains(t *testing.T) {
 	few := restingMemory(t, relay)
 	fill(t, ctx, relay, n-n/10, "user@b{n}.test")
 	checkGrowth(t, few, restingMemory(t, relay))
-	checkIdle(t, relay)
+	checkIdle(t, relay, 0.025)
 	checkRestart(t, ctx, relay, well)
 }
 
@@ -142,9 +143,11 @@ func share(t *testing.T, relay *integration.Relay, d time.Duration) float64 {
 	return (after - before).Seconds() / d.Seconds()
 }
 
-// restingMemory is the relay's memory.
+// restingMemory is the relay's memory once what the load took on top has gone back: the memtable that is
+// flushed last, and what the collector has freed.
 func restingMemory(t *testing.T, relay *integration.Relay) int64 {
 	t.Helper()
+	time.Sleep(time.Duration(scaled(0, 30)) * time.Second)
 	rss, err := relay.RSS()
 	if err != nil {
 		t.Fatal(err)
@@ -168,14 +171,14 @@ func checkGrowth(t *testing.T, few, many int64) {
 }
 
 // checkIdle holds the relay to doing nothing while nothing is due, over so long that what it does now and then, such as
-// to count its queue for the metrics, has its share. What is asserted is what
+// to count its queue for the metrics, has its share. What is asserted is a limit that
 // no machine is too busy for; the share is in the log.
-func checkIdle(t *testing.T, relay *integration.Relay) {
+func checkIdle(t *testing.T, relay *integration.Relay, limit float64) {
 	t.Helper()
 	busy := share(t, relay, time.Duration(scaled(2, 300))*time.Second)
 	t.Logf("%.2f%% of a core at rest", 100*busy)
-	if limit := 0.01; long() && busy > limit {
-		t.Errorf("%.2f%% of a core at rest, want at most %.0f%%", 100*busy, 100*limit)
+	if long() && busy > limit {
+		t.Errorf("%.2f%% of a core at rest, want at most %.1f%%", 100*busy, 100*limit)
 	}
 }
 
