@@ -134,7 +134,7 @@ func (m *Message) fields(name string) iter.Seq[string] {
 				continue
 			}
 			value, isValue := bytes.CutPrefix(bytes.TrimLeft(field[len(name):], " \t"), []byte{':'})
-			if isValue && !yield(strings.TrimSpace(strings.ReplaceAll(string(value), "\r\n", ""))) {
+			if isValue && !yield(strings.ReplaceAll(string(bytes.TrimSpace(value)), "\r\n", "")) {
 				return
 			}
 		}

@@ -22,7 +22,13 @@ type arrival struct {
 	ds     []relay.Delivery
 	events []relay.Event
 	layout layout
-	places []place
+	places []placed
+}
+
+// placed is where a delivery lies, with the key of that.
+type placed struct {
+	place
+	key string
 }
 
 // add puts the message, the rest of its body and its deliveries into the batch.
@@ -47,14 +53,15 @@ func (a *arrival) add(b *pebble.Batch, body []byte) error {
 	if err := errors.Join(a.s.addIndex(b, a.m, a.events...), a.s.addEvents(b, aloof(a.m.ID), a.events)); err != nil {
 		return err
 	}
-	a.places = make([]place, 0, len(a.ds))
+	a.places = make([]placed, 0, len(a.ds))
 	for _, d := range a.ds {
 		d.Sole = len(a.ds) == 1
 		p := placeOf(d, relay.DeliveryID{Message: a.m.ID, Part: d.Part}, 0)
-		if err := a.s.addDelivery(b, p, d); err != nil {
+		key, err := a.s.addDelivery(b, p, d)
+		if err != nil {
 			return err
 		}
-		a.places = append(a.places, p)
+		a.places = append(a.places, placed{p, string(key)})
 	}
 	return nil
 }
@@ -80,14 +87,14 @@ func (a *arrival) addBody(b *pebble.Batch, body []byte) error {
 	return nil
 }
 
-// addDelivery puts a delivery and its location into the batch.
-func (s *Spool) addDelivery(b *pebble.Batch, p place, d relay.Delivery) error {
+// addDelivery puts a delivery and its location into the batch, and gives its key.
+func (s *Spool) addDelivery(b *pebble.Batch, p place, d relay.Delivery) (key []byte, err error) {
 	record, err := s.codec.encodeDelivery(d)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	key := p.key()
-	return errors.Join(set(b, key, record), b.Set(p.locationKey(), key, nil))
+	key = p.key()
+	return key, errors.Join(set(b, key, record), b.Set(p.locationKey(), key, nil))
 }
 
 // hold claims all deliveries, or none where one of them is claimed.
@@ -96,7 +103,7 @@ func (a *arrival) hold() bool { return a.s.claims.hold(a.places) }
 // drop gives up the claims of deliveries that are not in the queue.
 func (a *arrival) drop() {
 	for _, p := range a.places {
-		a.s.retire(p.id, string(p.key()))
+		a.s.retire(p.id, p.key)
 	}
 	a.s.claims.arrived(len(a.places))
 }
@@ -107,7 +114,7 @@ func (a *arrival) publish() {
 	for i, p := range a.places {
 		a.s.located.lower(p.locationKey())
 		if !a.ds[i].Claimed {
-			a.s.release(p.id, string(p.key()))
+			a.s.release(p.id, p.key)
 		}
 	}
 	a.s.claims.arrived(len(a.places))
@@ -130,7 +137,7 @@ func (a *arrival) remove() error {
 		b.SingleDelete(messageKey(a.m.ID), nil),
 		removeChunks(b, a.layout.body, a.layout.chunks))
 	for _, p := range a.places {
-		err = errors.Join(err, removeDelivery(b, p))
+		err = errors.Join(err, removeDelivery(b, p.place))
 	}
 	if err != nil {
 		return errors.Join(err, b.Close())

@@ -163,7 +163,8 @@ func (s *Spool) addRestored(b *pebble.Batch, id relay.ID, list []pair) (ds []rel
 			}
 			now := was
 			now.rev++
-			err = errors.Join(s.addDelivery(b, now, d), b.Delete(was.locationKey(), nil))
+			_, err = s.addDelivery(b, now, d)
+			err = errors.Join(err, b.Delete(was.locationKey(), nil))
 			ds, places = append(ds, d), append(places, now)
 		}
 		if err != nil {

@@ -33,7 +33,7 @@ func (s *Spool) Claims() int {
 }
 
 // hold claims all deliveries of an arrival, or none where one of them is claimed. Arrived ends that.
-func (c *claims) hold(places []place) bool {
+func (c *claims) hold(places []placed) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, p := range places {
@@ -43,7 +43,7 @@ func (c *claims) hold(places []place) bool {
 			}
 			return false
 		}
-		c.held[p.id] = string(p.key())
+		c.held[p.id] = p.key
 	}
 	c.arriving += len(places)
 	return true

@@ -54,6 +54,24 @@ func (c codec) encode(head []byte, record any) (*bytes.Buffer, error) {
 	return b, nil
 }
 
+// messageRecords and deliveryRecords have those that were encoded for the next ones: every message needs both,
+// and the encoder has them on the heap.
+var (
+	messageRecords  = sync.Pool{New: func() any { return new(messageRecord) }}
+	deliveryRecords = sync.Pool{New: func() any { return new(deliveryRecord) }}
+)
+
+// encodeFrom is encode for a record that lies in the pool's memory meanwhile.
+func encodeFrom[T any](c codec, pool *sync.Pool, head []byte, record T) (*bytes.Buffer, error) {
+	lent := pool.Get().(*T)
+	*lent = record
+	b, err := c.encode(head, lent)
+	var none T
+	*lent = none // nothing of the message stays
+	pool.Put(lent)
+	return b, err
+}
+
 // records have the memory of records that are in their batch for those to be encoded. One that grew
 // beyond recordKept is let go.
 var records = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -203,7 +221,7 @@ func (c codec) encodeMessage(m *relay.Message, l layout) (*bytes.Buffer, error) 
 	for _, v := range m.Trace {
 		r.Trace = append(r.Trace, verdictRecord(v))
 	}
-	return c.encode(l.encode(), &r)
+	return encodeFrom(c, &messageRecords, l.encode(), r)
 }
 
 func (c codec) decodeMessage(id relay.ID, value []byte) (*relay.Message, layout, error) {
@@ -308,7 +326,7 @@ func (c codec) encodeDelivery(d relay.Delivery) (*bytes.Buffer, error) {
 	if d.Last.Enhanced != (relay.EnhancedCode{}) {
 		r.Enhanced = d.Last.Enhanced[:]
 	}
-	return c.encode(nil, &r)
+	return encodeFrom(c, &deliveryRecords, nil, r)
 }
 
 func (c codec) decodeDelivery(p place, value []byte) (relay.Delivery, error) {

@@ -98,7 +98,7 @@ type ending struct {
 	was []place
 	b   *pebble.Batch
 
-	then    []place
+	then    []placed
 	notices []arrival
 	// part is the last number given to a part, once one has been.
 	part uint32
@@ -159,10 +159,11 @@ func (e *ending) addThen(st relay.Settlement, was place) error {
 			p.id.Part, p.rev = part, 0
 		}
 		d.Sole = st.Delivery.Sole && len(st.Then) == 1
-		if err := e.s.addDelivery(e.b, p, d); err != nil {
+		key, err := e.s.addDelivery(e.b, p, d)
+		if err != nil {
 			return err
 		}
-		e.then = append(e.then, p)
+		e.then = append(e.then, placed{p, string(key)})
 	}
 	return nil
 }
@@ -334,6 +335,6 @@ func (e *ending) end(err error) {
 	}
 	for _, p := range e.then {
 		e.s.located.lower(p.locationKey())
-		e.s.appear(string(p.key()))
+		e.s.appear(p.key)
 	}
 }

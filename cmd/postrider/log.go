@@ -13,8 +13,11 @@ var _ relay.Observer = logObserver{}
 
 // Accepted logs a message that was committed.
 func (o logObserver) Accepted(e relay.Accepted) {
-	m := e.Message
-	line := o.log.Info().Stringer("id", m.ID).Stringer("from", m.Envelope.Sender).
+	m, line := e.Message, o.log.Info()
+	if !line.Enabled() { // to find the Message-ID takes a moment
+		return
+	}
+	line.Stringer("id", m.ID).Stringer("from", m.Envelope.Sender).
 		Int("recipients", len(m.Envelope.Recipients)).Int64("size", m.Size).
 		Str("message_id", m.Field("Message-ID")).
 		Str("listener", m.Origin.Listener).Str("user", m.Origin.User).
