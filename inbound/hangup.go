@@ -18,17 +18,16 @@ const (
 func (w *wire) hangUp() error {
 	// The session is not counted any more, and no cut finds it: its last words have no time to wait.
 	w.limits.Idle = min(w.limits.Idle, lingerTimeout)
-	heard := !w.hasInput()
-	w.parting = heard
+	w.parting = true
 	err := w.out.Flush()
-	if err == nil && !heard {
+	if err == nil {
 		w.linger()
 	}
 	return errors.Join(err, w.conn.Close())
 }
 
 // send writes to the client. Last words go with the end of the connection in one segment, as far as
-// the system is concerned: they wait in the kernel for the close that follows at once.
+// the system is concerned: they wait in the kernel for the end that follows at once.
 func (w *wire) send(p []byte) (int, error) {
 	c, ok := w.conn.(*net.TCPConn)
 	if !ok || !w.parting {
@@ -62,31 +61,15 @@ func sendMore(fd int, p []byte, n int) (int, error) {
 	return n, nil
 }
 
-// hasInput says whether the client has sent something that is not read yet, without waiting.
-func (w *wire) hasInput() bool {
-	c, ok := w.raw.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return false
-	}
-	has := false
-	err = raw.Read(func(fd uintptr) bool {
-		var b [1]byte
-		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		has = err == nil && n > 0
-		return true
-	})
-	return err == nil && has
-}
-
-// linger gives a client that is still sending the time to read our last words: to close
-// with input unread resets the connection, and takes them back.
+// linger sends the end of what we say, and gives a client that is still sending the time to read our last words: to
+// close with input unread resets the connection, and takes back what is not on its way.
 func (w *wire) linger() {
 	c, ok := w.conn.(interface{ CloseWrite() error })
-	if ok && c.CloseWrite() == nil && w.raw.SetReadDeadline(w.now().Add(lingerTimeout)) == nil {
+	// Nothing is found to read while the deadline has passed, which it has where that ended the session.
+	if !ok || c.CloseWrite() != nil || w.raw.SetReadDeadline(w.now().Add(lingerTimeout)) != nil {
+		return
+	}
+	if w.hasInput() {
 		io.CopyN(io.Discard, w.raw, lingerSize) // whatever it ends with, the end is near
 	}
 }

@@ -181,6 +181,24 @@ func TestDataTotal(t *testing.T) {
 	})
 }
 
+// TestDataTotalOfAStream never stops sending: it is told why the session ends all the same.
+func TestDataTotalOfAStream(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.options.Limits.DataTotal = 50 * time.Millisecond
+	c := h.open().run().data()
+	go func() {
+		lines := []byte(strings.Repeat(strings.Repeat("x", 70)+"\r\n", 1000))
+		for {
+			if _, err := c.conn.Write(lines); err != nil {
+				return
+			}
+		}
+	}()
+	c.codes("421 4.4.2 Timeout, closing connection")
+	c.conn.Close()
+}
+
 // TestSilentPeer never reads: the session must not outlive the idle time.
 func TestSilentPeer(t *testing.T) {
 	t.Parallel()

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"postrider/relay"
@@ -182,6 +183,26 @@ func (p *pace) deadline(now time.Time, l Limits) time.Time {
 		return d
 	}
 	return now.Add(l.Idle)
+}
+
+// hasInput says whether the client has sent something that is not read yet, without waiting.
+func (w *wire) hasInput() bool {
+	c, ok := w.raw.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	has := false
+	err = raw.Read(func(fd uintptr) bool {
+		var b [1]byte
+		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		has = err == nil && n > 0
+		return true
+	})
+	return err == nil && has
 }
 
 // startTLS makes the rest of the session encrypted. What the client sent in clear ahead of

@@ -5,8 +5,8 @@ package main
 // Go's runtime looks every 20 microseconds at what its threads do while some are in long system calls, as a server on
 // a busy machine has them always: up to a tenth of the CPU of taking mail. The kernel may be late with a timer by the
 // slack of its thread. With 200 microseconds instead of its 50 such looks are rarer, and everything else that waits
-// for a time does not mind. It has to be said before there are threads. An operator's own (systemd's TimerSlackNSec)
-// is left alone.
+// for a time does not mind. It has to be said before there are threads, and holds for programs that we start. An
+// operator's own (systemd's TimerSlackNSec) is left alone.
 
 /*
 #include <sys/prctl.h>
