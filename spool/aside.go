@@ -139,14 +139,14 @@ func (s *Spool) Restore(ctx context.Context, id relay.ID) ([]relay.Delivery, err
 	s.arrivals.lower(messageKey(id))
 	for _, p := range places {
 		s.located.lower(p.locationKey())
-		s.appear(string(p.key()))
+		s.appear(p.key)
 	}
 	return ds, nil
 }
 
 // addRestored puts records back into their spaces. Deliveries get new keys, as with every
 // change, and with them new locations in place of those they had.
-func (s *Spool) addRestored(b *pebble.Batch, id relay.ID, list []pair) (ds []relay.Delivery, places []place, err error) {
+func (s *Spool) addRestored(b *pebble.Batch, id relay.ID, list []pair) (ds []relay.Delivery, places []placed, err error) {
 	for _, p := range list {
 		_, what := belongs(p.key)
 		switch what {
@@ -163,9 +163,10 @@ func (s *Spool) addRestored(b *pebble.Batch, id relay.ID, list []pair) (ds []rel
 			}
 			now := was
 			now.rev++
-			_, err = s.addDelivery(b, now, d)
+			var key []byte
+			key, err = s.addDelivery(b, now, d)
 			err = errors.Join(err, b.Delete(was.locationKey(), nil))
-			ds, places = append(ds, d), append(places, now)
+			ds, places = append(ds, d), append(places, placed{now, string(key)})
 		}
 		if err != nil {
 			return nil, nil, err

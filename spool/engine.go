@@ -23,13 +23,10 @@ const (
 	usualBlock = 4 << 10
 )
 
-// With how many layers of overlapping fresh tables Pebble begins to merge them, counted twice, and stops taking
-// writes. Only the index and the queue have tables that overlap, and each merge writes all of the latest minute of
-// the index again: with Pebble's own 4 that is done after every other flush. To find a message takes half as long again.
-const (
-	mergeLayers = 8
-	stopLayers  = 24
-)
+// mergeThreshold is twice the number of layers of overlapping fresh tables with which Pebble begins to merge them. Only
+// the index and the queue have tables that overlap, and each merge writes all of the latest minute of the index again:
+// with Pebble's own 4 that is done after every other flush. To find a message takes half as long again.
+const mergeThreshold = 8
 
 // manifestShare is how large the manifest, Pebble's journal of which tables there are, may grow before it
 // begins anew, as a share of a memtable. A busy spool adds some hundred bytes for every flush and
@@ -53,8 +50,7 @@ func (s *Spool) pebbleOptions(lock *pebble.Lock) *pebble.Options {
 		CacheSize:                   s.o.Cache + memtables*s.o.Memtable,
 		MemTableSize:                uint64(s.o.Memtable),
 		MemTableStopWritesThreshold: 3,
-		L0CompactionThreshold:       mergeLayers,
-		L0StopWritesThreshold:       stopLayers,
+		L0CompactionThreshold:       mergeThreshold,
 		MaxManifestFileSize:         s.o.Memtable / manifestShare,
 		Logger:                      logger{s},
 		EventListener:               s.listener(),

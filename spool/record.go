@@ -44,7 +44,7 @@ func newCodec() (codec, error) {
 
 // encode writes the version, head and the record into memory that set takes back.
 func (c codec) encode(head []byte, record any) (*bytes.Buffer, error) {
-	b := records.Get().(*bytes.Buffer)
+	b := recordBuffers.Get().(*bytes.Buffer)
 	b.Reset()
 	b.WriteByte(recordVersion)
 	b.Write(head)
@@ -57,24 +57,38 @@ func (c codec) encode(head []byte, record any) (*bytes.Buffer, error) {
 // messageRecords and deliveryRecords have those that were encoded for the next ones: every message needs both,
 // and the encoder has them on the heap.
 var (
-	messageRecords  = sync.Pool{New: func() any { return new(messageRecord) }}
-	deliveryRecords = sync.Pool{New: func() any { return new(deliveryRecord) }}
+	messageRecords  used[messageRecord]
+	deliveryRecords used[deliveryRecord]
 )
 
-// encodeFrom is encode for a record that lies in the pool's memory meanwhile.
-func encodeFrom[T any](c codec, pool *sync.Pool, head []byte, record T) (*bytes.Buffer, error) {
-	lent := pool.Get().(*T)
-	*lent = record
-	b, err := c.encode(head, lent)
-	var none T
-	*lent = none // nothing of the message stays
-	pool.Put(lent)
-	return b, err
+// used has records whose memory is free.
+type used[T any] struct{ pool sync.Pool }
+
+func (u *used[T]) take() *T {
+	if r, ok := u.pool.Get().(*T); ok {
+		return r
+	}
+	return new(T)
 }
 
-// records have the memory of records that are in their batch for those to be encoded. One that grew
+// giveBack takes a record, of which nothing stays.
+func (u *used[T]) giveBack(r *T) {
+	var none T
+	*r = none
+	u.pool.Put(r)
+}
+
+// encodeWith is encode for a record that lies in used memory meanwhile.
+func encodeWith[T any](u *used[T], c codec, head []byte, record T) (*bytes.Buffer, error) {
+	r := u.take()
+	defer u.giveBack(r)
+	*r = record
+	return c.encode(head, r)
+}
+
+// recordBuffers have memory to encode records into, which set gives back. A buffer that grew
 // beyond recordKept is let go.
-var records = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+var recordBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 const recordKept = 64 << 10
 
@@ -82,7 +96,7 @@ const recordKept = 64 << 10
 func set(b *pebble.Batch, key []byte, record *bytes.Buffer) error {
 	err := b.Set(key, record.Bytes(), nil)
 	if record.Cap() <= recordKept {
-		records.Put(record)
+		recordBuffers.Put(record)
 	}
 	return err
 }
@@ -221,7 +235,7 @@ func (c codec) encodeMessage(m *relay.Message, l layout) (*bytes.Buffer, error) 
 	for _, v := range m.Trace {
 		r.Trace = append(r.Trace, verdictRecord(v))
 	}
-	return encodeFrom(c, &messageRecords, l.encode(), r)
+	return encodeWith(&messageRecords, c, l.encode(), r)
 }
 
 func (c codec) decodeMessage(id relay.ID, value []byte) (*relay.Message, layout, error) {
@@ -326,7 +340,7 @@ func (c codec) encodeDelivery(d relay.Delivery) (*bytes.Buffer, error) {
 	if d.Last.Enhanced != (relay.EnhancedCode{}) {
 		r.Enhanced = d.Last.Enhanced[:]
 	}
-	return encodeFrom(c, &deliveryRecords, nil, r)
+	return encodeWith(&deliveryRecords, c, nil, r)
 }
 
 func (c codec) decodeDelivery(p place, value []byte) (relay.Delivery, error) {
