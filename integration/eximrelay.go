@@ -10,7 +10,7 @@ import (
 )
 
 // EximRelay is an Exim that takes mail from loopback and delivers it to next hops at once, as
-// it does when it is installed; what has to wait is looked for every few seconds.
+// it does when it is installed, unless it is told not to; what has to wait is looked for every few seconds.
 type EximRelay struct {
 	// Prepare may change the command before it is started.
 	Prepare func(*exec.Cmd)

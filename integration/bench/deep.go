@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// stalled is how long nothing has to come before a drain counts as ended.
-const stalled = 20 * time.Second
+// stalled is how long nothing has to come before a drain counts as ended. Exim waits a minute before it tries again.
+const stalled = 75 * time.Second
 
 // deepQueue fills the queue for a next hop that is dead, restarts the server, brings the next
 // hop back at the same time, and sees what comes by itself.

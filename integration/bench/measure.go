@@ -81,7 +81,7 @@ func (r *rounder) prepare(ctx context.Context) (err error) {
 	if r.c.dead {
 		r.sink.Signal(syscall.SIGSTOP)
 	}
-	s := setting{next: next, tls: r.c.tls, connections: r.c.connections, prepare: func(cmd *exec.Cmd) {
+	s := setting{next: next, tls: r.c.tls, queued: r.c.dead || r.c.queued, connections: r.c.connections, prepare: func(cmd *exec.Cmd) {
 		r.bench.group.hold(cmd)
 		if r.c.syncs {
 			r.trace.Wrap(cmd)

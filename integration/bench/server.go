@@ -34,8 +34,9 @@ type setting struct {
 	// next is where mail goes, but for that of the domains that have a next hop of their own.
 	next  string
 	other map[string]string
-	// tls has the server offer STARTTLS, and connections bounds those to the next hop.
-	tls         bool
+	// tls has the server offer STARTTLS, queued says that it takes in mail for later, and connections bounds those to
+	// the next hop.
+	tls, queued bool
 	connections int
 	prepare     func(*exec.Cmd)
 }
@@ -95,6 +96,9 @@ func (s setting) exim(dir, cert, key string) (server, error) {
 		if err := os.Chmod(key, 0o644); err != nil {
 			return nil, err
 		}
+	}
+	if s.queued {
+		extra += "queue_only = true\n"
 	}
 	hops := map[string]string{"*": s.next}
 	maps.Copy(hops, s.other)
