@@ -174,8 +174,7 @@ func newTallying(w io.Writer, what string) tallying {
 	if !isTerminal(w) {
 		return tallying{}
 	}
-	return tallying{progressbar.NewOptions(-1, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
-		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("deliveries"), progressbar.OptionClearOnFinish())}
+	return tallying{newProgress(w, what, -1, "deliveries")}
 }
 
 func (c tallying) show(p admin.Progress) {

@@ -148,8 +148,7 @@ func newCounting(w io.Writer, what string, most int) counting {
 	if !isTerminal(w) {
 		return counting{}
 	}
-	return counting{progressbar.NewOptions(most, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
-		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("messages"), progressbar.OptionClearOnFinish())}
+	return counting{newProgress(w, what, most, "messages")}
 }
 
 func (c counting) add() {

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 
 	"github.com/dustin/go-humanize"
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"postrider/configs"
@@ -145,8 +144,7 @@ func verifySpool(cmd *cobra.Command, o spool.Options, dir string, asJSON bool) (
 	defer func() { err = errors.Join(err, s.Close()) }()
 	progress := func(int) {}
 	if w := cmd.ErrOrStderr(); isTerminal(w) {
-		bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription("verify"),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("records"), progressbar.OptionClearOnFinish())
+		bar := newProgress(w, "verify", -1, "records")
 		progress = func(n int) { _ = bar.Set(n) }
 		defer func() { _ = bar.Finish() }()
 	}
