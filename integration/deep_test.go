@@ -42,7 +42,13 @@ func TestDeepQueue(t *testing.T) {
 	checkWithin(t, "restart to the first accepted message", time.Since(began), 2*time.Second)
 	ids = append(ids, more...)
 
+	time.Sleep(time.Duration(scaled(0, 60)) * time.Second) // so long that the waits between probes have grown
 	sink := newSink(t, ctx, dead)
+	began = time.Now()
+	if err := sink.Await(ctx, "the first message", func(got []integration.Received) bool { return len(got) > 0 }); err != nil {
+		t.Fatal(err)
+	}
+	checkWithin(t, "recovery to the first delivery", time.Since(began), 5*time.Second)
 	awaitAll(t, ctx, sink, ids)
 	checkOnce(t, sink, ids)
 	checkMemory(t, relay)

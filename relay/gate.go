@@ -20,14 +20,20 @@ type gate struct {
 }
 
 // The waits between probes. A smart host is the only way out for all its mail and is
-// ours, so it is probed within seconds; a stranger's host is left alone for longer, and so is
-// a smart host that refuses our credentials: it would lock the account.
+// ours, so it is probed within seconds, for as long as there is nobody to speak with: one that says
+// no is left alone for longer. So is a stranger's host, and a smart host that refuses our credentials:
+// it would lock the account.
 const (
 	smartProbeFirst = time.Second
+	smartProbeGone  = 4 * time.Second
 	smartProbeMax   = time.Minute
 	probeFirst      = 15 * time.Second
 	probeMax        = 15 * time.Minute
 )
+
+// subjectNetwork is the part of an enhanced code by which the fault lies with the way to a host: no address,
+// no answer, a connection that was lost (RFC 3463 section 3.5).
+const subjectNetwork = 4
 
 // open says whether traffic may pass.
 func (g *gate) open() bool { return g.failures == 0 }
@@ -46,6 +52,9 @@ func (g *gate) fail(began, now time.Time, smart bool, chance float64, reply Repl
 	first, most := probeFirst, probeMax
 	if smart && reply.Class != ClassAuth {
 		first, most = smartProbeFirst, smartProbeMax
+		if reply.Enhanced[1] == subjectNetwork {
+			most = smartProbeGone
+		}
 	}
 	if g.failures++; g.before+g.failures == 1 {
 		g.since = now

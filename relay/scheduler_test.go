@@ -269,27 +269,45 @@ func TestDeadHost(t *testing.T) {
 	})
 }
 
-// A smart host that comes back is noticed within seconds, also after long.
+// A smart host that comes back is noticed within seconds, also after long, where nobody could be
+// spoken with; one that answered with a no is asked less often.
 func TestSmartHostRecovers(t *testing.T) {
-	inTime(t, func(t *testing.T, r *rig) {
-		var dead atomic.Bool
-		dead.Store(true)
-		r.transport.SiteOf = func(relay.Destination) (*relay.Site, error) { return &relay.Site{Key: "smart", Smart: true}, nil }
-		r.transport.OnDial = func(context.Context, *relay.Site) error {
-			if dead.Load() {
-				return relay.NewReply(451, relay.EnhancedCode{4, 4, 1}, "connection refused")
-			}
-			return nil
-		}
-		r.start(t)
-		r.send(t, "a@example.com", "b@one.test")
-		after(12 * time.Hour)
-		dead.Store(false)
-		after(time.Minute)
-		if got := r.delivered(); len(got) != 1 {
-			t.Errorf("delivered %v within a minute", got)
-		}
-	})
+	for _, c := range []struct {
+		reply  *relay.Reply
+		within time.Duration
+	}{
+		{relay.NewReply(451, relay.EnhancedCode{4, 4, 1}, "connection refused"), 5 * time.Second},
+		{relay.NewReply(451, relay.EnhancedCode{4, 4, 2}, "connection closed"), 5 * time.Second},
+		{relay.NewReply(451, relay.EnhancedCode{4, 4, 3}, "no name server"), 5 * time.Second},
+		{relay.NewReply(421, relay.EnhancedCode{4, 3, 2}, "shutting down"), time.Minute + time.Second},
+	} {
+		t.Run(c.reply.Text, func(t *testing.T) {
+			inTime(t, func(t *testing.T, r *rig) {
+				var dead atomic.Bool
+				dead.Store(true)
+				var dials atomic.Int32
+				r.transport.SiteOf = func(relay.Destination) (*relay.Site, error) { return &relay.Site{Key: "smart", Smart: true}, nil }
+				r.transport.OnDial = func(context.Context, *relay.Site) error {
+					dials.Add(1)
+					if dead.Load() {
+						return c.reply
+					}
+					return nil
+				}
+				r.start(t)
+				r.send(t, "a@example.com", "b@one.test")
+				after(12 * time.Hour)
+				if n, most := dials.Load(), int32(12*time.Hour/(c.within/3)); n > most {
+					t.Errorf("dialled %d times in 12 hours, want at most %d", n, most)
+				}
+				dead.Store(false)
+				after(c.within)
+				if got := r.delivered(); len(got) != 1 {
+					t.Errorf("delivered %v within %s", got, c.within)
+				}
+			})
+		})
+	}
 }
 
 // A host that hangs up on every message is dead, too, but the attempts it made count.
