@@ -79,7 +79,7 @@ func TestRates(t *testing.T) {
 			C: DATA
 			S: 354 End data with <CR><LF>.<CR><LF>
 			C: .
-			S: 250 2.0.0 Ok: queued as <id>`, "recipients of client", relay.ReasonRatePerClient, inbound.Limits{RecipientRatePerClient: two}},
+			S: 250 2.0.0 Ok: queued as <id>`, "recipients of client", relay.ReasonRecipientRatePerClient, inbound.Limits{RecipientRatePerClient: two}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -51,6 +51,9 @@ type claim struct {
 	account account
 }
 
+// each is how long one claim takes to leak.
+func (c *claim) each() time.Duration { return c.rate.Per / time.Duration(c.rate.N) }
+
 // reading is what a meter shows: the moment at which the bucket will have leaked empty.
 // From then on there is nothing to remember.
 type reading struct {
@@ -89,14 +92,18 @@ func (m *meters) take(claims []claim, later ...claim) *claim {
 	return nil
 }
 
-// makeLater makes claims that there was room for.
-func (m *meters) makeLater(claims []claim) {
+// giveBack undoes claims that were made.
+func (m *meters) giveBack(claims []claim) {
 	if len(claims) == 0 {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.spend(claims, m.now())
+	for _, c := range claims {
+		if r := m.all[c.meter]; r != nil {
+			m.show(r, r.empty.Add(-c.each()))
+		}
+	}
 }
 
 func (m *meters) spend(claims []claim, now time.Time) {
@@ -106,10 +113,15 @@ func (m *meters) spend(claims []claim, now time.Time) {
 		if r == nil {
 			r = m.add(c, now)
 		}
-		r.empty = at
-		heap.Fix(&r.ledger.readings, r.index)
-		heap.Fix(&m.largest, r.ledger.index)
+		m.show(r, at)
 	}
+}
+
+// show has the reading show another moment.
+func (m *meters) show(r *reading, empty time.Time) {
+	r.empty = empty
+	heap.Fix(&r.ledger.readings, r.index)
+	heap.Fix(&m.largest, r.ledger.index)
 }
 
 // empty is when the bucket would have leaked empty with the claim in it.
@@ -118,7 +130,7 @@ func (m *meters) empty(c claim, now time.Time) time.Time {
 	if r := m.all[c.meter]; r != nil && r.empty.After(now) {
 		at = r.empty
 	}
-	return at.Add(c.rate.Per / time.Duration(c.rate.N))
+	return at.Add(c.each())
 }
 
 // add makes room for a meter and begins it. Two that have run empty go for each that

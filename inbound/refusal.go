@@ -17,6 +17,8 @@ var (
 	replyErrors        = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many errors, closing connection", Reason: relay.ReasonErrors}
 	replyCommands      = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 7, 0}, Text: "Too many commands without a message, closing connection", Reason: relay.ReasonCommands}
 	replyIdle          = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 4, 2}, Text: "Timeout, closing connection", Reason: relay.ReasonIdle}
+	replyDataRate      = replyIdle.For(relay.ReasonDataRate)
+	replyDataTotal     = replyIdle.For(relay.ReasonDataTotal)
 	replyDraining      = relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 3, 2}, Text: "Service shutting down, try again later", Reason: relay.ReasonShutdown}
 	replyAborted       = relay.Reply{Code: 451, Enhanced: relay.EnhancedCode{4, 4, 2}, Text: "Message not received to its end", Reason: relay.ReasonAborted}
 	replyLongLine      = relay.Reply{Code: 500, Enhanced: relay.EnhancedCode{5, 5, 2}, Text: "Command line too long", Reason: relay.ReasonCommandLength}

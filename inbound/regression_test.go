@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,6 +183,55 @@ func TestSenderRate(t *testing.T) {
 	ok := h.greeted()
 	ok.send("MAIL FROM:<ceo@example.com>\r\n")
 	ok.codes("250")
+}
+
+// A sender's rate holds, however many sessions begin a message before one of them names a recipient.
+func TestSenderRateOfManySessions(t *testing.T) {
+	t.Parallel()
+	for name, set := range map[relay.Reason]func(*inbound.Limits){
+		relay.ReasonRatePerSender:          func(l *inbound.Limits) { l.RatePerSender.N, l.RatePerSender.Per = 2, time.Hour },
+		relay.ReasonRecipientRatePerSender: func(l *inbound.Limits) { l.RecipientRatePerSender.N, l.RecipientRatePerSender.Per = 2, time.Hour },
+	} {
+		t.Run(string(name), func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			set(&h.options.Limits)
+			h.open().run()
+			var begun []*client
+			for range 5 {
+				c := h.greeted()
+				c.send("MAIL FROM:<a@example.com>\r\n")
+				c.codes("250")
+				begun = append(begun, c)
+			}
+			var got []string
+			for _, c := range begun {
+				c.send("RCPT TO:<b@example.org>\r\n")
+				got = append(got, c.line()[:3])
+			}
+			if want := []string{"250", "250", "45", "45", "45"}; !slices.EqualFunc(got, want, strings.HasPrefix) {
+				t.Errorf("got %v, want two accepted", got)
+			}
+			if refused := h.observer.AllRefused(); len(refused) != 3 || refused[0].Reason != name {
+				t.Errorf("refused %v, want three for %s", refused, name)
+			}
+		})
+	}
+}
+
+// A message that is refused at MAIL was none: the client's rate is for those that are begun.
+func TestRateOfMailRefused(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.options.Limits.RatePerClient.N, h.options.Limits.RatePerClient.Per = 1, time.Hour
+	h.options.Limits.MessageSize = 1000
+	c := h.open().run().greeted()
+	for range 3 {
+		c.send("MAIL FROM:<a@example.com> SIZE=2000\r\n")
+		c.codes("552")
+	}
+	c.send("MAIL FROM:<a@example.com>\r\n")
+	c.codes("250")
 }
 
 type farConn struct {

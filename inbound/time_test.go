@@ -128,16 +128,16 @@ func stalledData(t *testing.T) {
 		if n := len(h.spool.all()); n != 0 {
 			t.Errorf("%d messages, want none", n)
 		}
-		h.refusedAsSlow()
+		h.refusedAsSlow(relay.ReasonIdle)
 	})
 }
 
 // refusedAsSlow checks that the reason of the end was reported, once.
-func (h *house) refusedAsSlow() {
+func (h *house) refusedAsSlow(reason relay.Reason) {
 	h.t.Helper()
 	refused := h.observer.AllRefused()
-	if len(refused) != 1 || refused[0].Reply.Code != 421 || refused[0].Reason != relay.ReasonIdle || refused[0].Stage != "data" || !strings.Contains(refused[0].Reply.Error(), "bytes of a message in") {
-		h.t.Errorf("refusals %v, want one at data for being slow", refused)
+	if len(refused) != 1 || refused[0].Reply.Code != 421 || refused[0].Reason != reason || refused[0].Stage != "data" || !strings.Contains(refused[0].Reply.Error(), "bytes of a message in") {
+		h.t.Errorf("refusals %v, want one at data for %s", refused, reason)
 	}
 }
 
@@ -165,7 +165,7 @@ func slowData(t *testing.T) {
 		if got := time.Since(began); got < 5*time.Minute || got > 6*time.Minute {
 			t.Errorf("ended after %s, want 5 to 6 minutes", got)
 		}
-		h.refusedAsSlow()
+		h.refusedAsSlow(relay.ReasonDataRate)
 	})
 }
 
@@ -178,6 +178,7 @@ func TestDataTotal(t *testing.T) {
 		defer c.drip(strings.Repeat("x", 2000)+"\r\n", time.Second)()
 		c.talk("S: 421 4.4.2 Timeout, closing connection\nS: EOF")
 		took(t, began, time.Minute)
+		h.refusedAsSlow(relay.ReasonDataTotal)
 	})
 }
 

@@ -47,11 +47,15 @@ func (t *transaction) Mail(from string, opts *smtp.MailOptions) error {
 	if reply := t.permit(); reply != nil {
 		return s.refuse("mail", reply)
 	}
-	if reply := t.meterMessage(); reply != nil {
+	claimed, reply := t.meterMessage()
+	if reply != nil {
 		return s.refuse("mail", reply)
 	}
 	t.priority = t.grant(t.priority)
-	return refusal(t.relay.Mail(s.ctx, t.envelope(opts), opts.Size))
+	if reply = t.relay.Mail(s.ctx, t.envelope(opts), opts.Size); reply != nil {
+		s.server.meters.giveBack(claimed)
+	}
+	return refusal(reply)
 }
 
 // envelope is what MAIL says, in relay's words. AUTH is left out: what a client knows of the
@@ -97,17 +101,18 @@ func (t *transaction) Rcpt(to string, opts *smtp.RcptOptions) error {
 	if refused != nil {
 		return refused
 	}
-	if reply := t.meterRecipient(); reply != nil {
-		return t.s.refuse("rcpt", reply)
+	claimed, over := t.meterRecipient()
+	if over != nil {
+		return t.s.refuse("rcpt", over)
 	}
 	rcpt := relay.Recipient{Address: address, Notify: notify(opts.Notify)}
 	if opts.OriginalRecipient != "" {
 		rcpt.Original = string(opts.OriginalRecipientType) + ";" + opts.OriginalRecipient
 	}
 	if reply := t.relay.Rcpt(t.s.ctx, rcpt); reply != nil {
+		t.s.server.meters.giveBack(claimed)
 		return edge(reply)
 	}
-	t.meterSender()
 	t.recipients++
 	return nil
 }

@@ -105,7 +105,7 @@ func (w *wire) receive(p []byte) (int, error) {
 	case w.pace != nil:
 		w.pace.received += int64(n)
 		if late {
-			err = replyIdle.Because(fmt.Errorf("%d bytes of a message in %s: %w", w.pace.received, w.now().Sub(w.pace.began), err))
+			err = w.pace.late.Because(fmt.Errorf("%d bytes of a message in %s: %w", w.pace.received, w.now().Sub(w.pace.began), err))
 		}
 	case late && w.isDraining():
 		err = errDraining
@@ -118,7 +118,7 @@ func (w *wire) arm() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.pace != nil {
-		return w.raw.SetReadDeadline(w.pace.deadline(w.now(), w.limits))
+		return w.raw.SetReadDeadline(w.pace.next(w.now(), w.limits))
 	}
 	if w.draining {
 		return errDraining
@@ -172,17 +172,26 @@ func (w *wire) setPace(p *pace) {
 type pace struct {
 	began    time.Time
 	received int64
+	// late is what is said when nothing comes until the deadline.
+	late *relay.Reply
 }
 
-// deadline is when more of the content must have arrived: after Idle at the latest, and
+// next is when more of the content must have arrived: after Idle at the latest, and
 // on the whole at the least rate and within the total (conformance I13).
-func (p *pace) deadline(now time.Time, l Limits) time.Time {
-	byRate := time.Duration(float64(p.received) / float64(l.DataMinRate) * float64(time.Second))
-	allowed := min(l.Idle+byRate, l.DataTotal)
-	if d, idle := p.began.Add(allowed), now.Add(l.Idle); d.Before(idle) {
-		return d
+func (p *pace) next(now time.Time, l Limits) time.Time {
+	idle := now.Add(l.Idle)
+	byRate := p.began.Add(l.Idle + time.Duration(float64(p.received)/float64(l.DataMinRate)*float64(time.Second)))
+	total := p.began.Add(l.DataTotal)
+	switch {
+	case total.Before(idle) && total.Before(byRate):
+		p.late = replyDataTotal
+		return total
+	case byRate.Before(idle):
+		p.late = replyDataRate
+		return byRate
 	}
-	return now.Add(l.Idle)
+	p.late = &replyIdle
+	return idle
 }
 
 // hasInput says whether the client has sent something that is not read yet, without waiting.

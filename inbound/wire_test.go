@@ -49,7 +49,7 @@ func TestPace(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			p := &pace{began: began, received: test.received}
-			if got := p.deadline(began.Add(test.after), limits).Sub(began); got != test.want {
+			if got := p.next(began.Add(test.after), limits).Sub(began); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})

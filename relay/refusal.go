@@ -14,10 +14,14 @@ const (
 	ReasonConnectionsPerUser   Reason = "connections_per_user"
 	// ReasonMessagesPerConnection is the limit of messages in a session.
 	ReasonMessagesPerConnection Reason = "messages_per_connection"
-	// The rates are of messages at the mail stage, and of recipients at the rcpt stage.
+	// The rates are of messages, and of recipients. A sender's are asked at the rcpt stage, too.
 	ReasonRatePerClient Reason = "rate_per_client"
 	ReasonRatePerUser   Reason = "rate_per_user"
 	ReasonRatePerSender Reason = "rate_per_sender"
+
+	ReasonRecipientRatePerClient Reason = "recipient_rate_per_client"
+	ReasonRecipientRatePerUser   Reason = "recipient_rate_per_user"
+	ReasonRecipientRatePerSender Reason = "recipient_rate_per_sender"
 	// ReasonRate is a rule's rate.
 	ReasonRate Reason = "rate"
 	// ReasonRecipients is the limit of recipients of a message.
@@ -29,8 +33,11 @@ const (
 	ReasonErrors        Reason = "errors"
 	ReasonCommands      Reason = "commands"
 	ReasonCommandLength Reason = "command_length"
-	// ReasonIdle is a client that sends nothing, or a message too slowly.
-	ReasonIdle Reason = "idle"
+	// ReasonIdle is a client that sends nothing, ReasonDataRate one whose message comes too slowly,
+	// ReasonDataTotal one whose message takes too long in all.
+	ReasonIdle      Reason = "idle"
+	ReasonDataRate  Reason = "data_rate"
+	ReasonDataTotal Reason = "data_total"
 	// ReasonAuthFailures is the limit of failed attempts to authenticate, ReasonCredentials
 	// one such attempt.
 	ReasonAuthFailures Reason = "auth_failures"
@@ -67,8 +74,9 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		ReasonConnections, ReasonConnectionsPerClient, ReasonConnectionsPerUser, ReasonMessagesPerConnection,
-		ReasonRatePerClient, ReasonRatePerUser, ReasonRatePerSender, ReasonRate, ReasonRecipients, ReasonSize,
-		ReasonErrors, ReasonCommands, ReasonCommandLength, ReasonIdle, ReasonAuthFailures, ReasonCredentials, ReasonAuth,
+		ReasonRatePerClient, ReasonRatePerUser, ReasonRatePerSender, ReasonRecipientRatePerClient,
+		ReasonRecipientRatePerUser, ReasonRecipientRatePerSender, ReasonRate, ReasonRecipients, ReasonSize,
+		ReasonErrors, ReasonCommands, ReasonCommandLength, ReasonIdle, ReasonDataRate, ReasonDataTotal, ReasonAuthFailures, ReasonCredentials, ReasonAuth,
 		ReasonSender, ReasonTLS, ReasonAccess, ReasonRoute, ReasonSuppressed, ReasonPolicy, ReasonHops, ReasonContent, ReasonAborted,
 		ReasonProtocol, ReasonStorage, ReasonLocal, ReasonShutdown,
 	}
