@@ -351,6 +351,20 @@ func TestPanicBetweenCommands(t *testing.T) {
 	other.talk("C: NOOP\nS: 250 2.0.0 Ok")
 }
 
+// TestPanicAtTheDoor: nor does it end the server where a client is turned away.
+func TestPanicAtTheDoor(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.receive()
+	h.options.Observer = breaking{h.observer}
+	h.options.Limits.Connections = 1
+	h.open().run()
+	one := h.greeted()
+	h.spool.excuse()
+	h.dial().talk("S: EOF")
+	one.talk("C: NOOP\nS: 250 2.0.0 Ok")
+}
+
 // TestSlowLoris: in each phase of a session that takes more than commands, a client that goes on
 // byte by byte is cut off.
 func TestSlowLoris(t *testing.T) {

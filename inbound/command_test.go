@@ -47,6 +47,10 @@ func pipelinedBehindDATA(t *testing.T) {
 		C: .
 		S: 554 5.5.0 Improper command pipelining
 		S: EOF`)
+	// Nor are the lines of such a message commands where nobody is there to send it to.
+	c := h.greeted()
+	c.send("DATA\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nx\r\n.\r\n")
+	c.talk("S: 554 5.5.0 Improper command pipelining\nS: EOF")
 	if n := len(h.spool.all()); n != 0 {
 		t.Errorf("%d messages, want none", n)
 	}
@@ -129,6 +133,40 @@ func TestRefusedRecipientsBesideAcceptedAreNoErrors(t *testing.T) {
 		c.talk("C: RCPT TO:<bad@example.org>\nS: 550 5.1.1 No such user")
 	}
 	c.talk("C: DATA\nS: 354 End data with <CR><LF>.<CR><LF>\nC: .\nS: 250 2.0.0 Ok: queued as <id>")
+}
+
+// Not for ever, though: with more of them than a message may have recipients it is not mail that somebody wrote.
+func TestRecipientsWithoutEnd(t *testing.T) {
+	t.Parallel()
+	for name, rcpt := range map[string]struct{ to, reply, end string }{
+		"refused": {"bad@example.org", "550", "421 4.7.0 Too many errors, closing connection"},
+		"again":   {"b@example.org", "250", "421 4.7.0 Too many commands without a message, closing connection"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			h.options.Limits.Recipients, h.options.Limits.Errors, h.options.Limits.Commands = 50, 20, 30
+			h.policy.OnRcpt = func(_ *relay.Origin, _ *relay.Envelope, r relay.Recipient) *relay.Reply {
+				if r.Address.Local == "bad" {
+					return relay.NewReply(550, relay.EnhancedCode{5, 1, 1}, "No such user")
+				}
+				return nil
+			}
+			c := h.open().run().ready()
+			for n := range 100 {
+				c.send("RCPT TO:<" + rcpt.to + ">\r\n")
+				reply := c.line()
+				if strings.HasPrefix(reply, rcpt.reply) {
+					continue
+				}
+				if reply != rcpt.end || n < 50 {
+					t.Errorf("got %q after %d, want %q", reply, n, rcpt.end)
+				}
+				return
+			}
+			t.Error("it went on for a hundred recipients")
+		})
+	}
 }
 
 func diskLow(t *testing.T) {

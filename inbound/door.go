@@ -157,18 +157,25 @@ func (d *door) admit(conn net.Conn) {
 		d.server.crew.run(s)
 		return
 	}
+	d.turnAway(s, reply)
+}
+
+// turnAway says why there is no session.
+func (d *door) turnAway(s *session, reply *relay.Reply) {
+	defer s.free()
+	defer s.contain()
+	defer s.cut()
 	s.observe("connect", reply)
 	s.transcribe()
 	s.transcript.Note("turned away: %v", reply)
 	s.transcript.End()
-	if s.listener.TLS.mode() != TLSImplicit {
-		// A fresh connection has room for a line, so this does not hold up the next client.
-		if conn.SetWriteDeadline(s.now().Add(farewellTimeout)) == nil {
-			fmt.Fprintf(conn, "%s\r\n", reply)
-		}
+	if s.listener.TLS.mode() == TLSImplicit {
+		return
 	}
-	conn.Close()
-	s.free()
+	// A fresh connection has room for a line, so this does not hold up the next client.
+	if s.raw.SetWriteDeadline(s.now().Add(farewellTimeout)) == nil {
+		fmt.Fprintf(s.raw, "%s\r\n", reply)
+	}
 }
 
 // Close stops accepting.

@@ -48,7 +48,8 @@ func changedPriority(granted int8) *smtp.SMTPError {
 
 // rcptTo is RCPT. A refused recipient beside an accepted one is not counted as an error,
 // unless it is not even an address: a relay sends on what others wrote, and a client that
-// goes over the limit of recipients comes again with the rest.
+// goes over the limit of recipients comes again with the rest. Both end where the limit of recipients would
+// have been reached by them alone: nobody goes on for ever with one recipient refused, or named again.
 func (s *session) rcptTo(argument string) *smtp.SMTPError {
 	if !s.begun {
 		return &replyNoMail
@@ -65,12 +66,14 @@ func (s *session) rcptTo(argument string) *smtp.SMTPError {
 		s.refused++
 		refused = asError(err)
 		s.deferred = s.deferred || refused.Temporary()
-		if s.accepted > 0 && refused.Code != replyRecipient.Code {
+		if s.accepted > 0 && s.refused <= s.limits.Recipients && refused.Code != replyRecipient.Code {
 			s.errors--
 		}
 		return refused
 	}
-	s.accepted++
+	if s.accepted++; s.accepted > s.limits.Recipients {
+		s.idle++
+	}
 	return &replyRecipientOk
 }
 
@@ -101,11 +104,13 @@ func (s *session) data(argument string) *smtp.SMTPError {
 	if argument != "" {
 		return &replySyntax
 	}
-	if refused := s.complete(); refused != nil {
-		return refused
-	}
+	// Whatever stands behind DATA is a message that did not wait to be asked for, not commands, also where there is
+	// nobody to send it to (conformance I01).
 	if !s.waits() {
 		return s.lastly(&replyPipelining)
+	}
+	if refused := s.complete(); refused != nil {
+		return refused
 	}
 	s.say(&replyGoAhead)
 	return s.receive(&dots{w: s.wire})

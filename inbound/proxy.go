@@ -51,8 +51,11 @@ func proxied(h *proxyproto.Header) (netip.Addr, error) {
 func (s *session) settle() bool {
 	s.transcribe()
 	reply := s.server.roster.move(s)
-	if reply != nil {
-		s.end(s.refuse("connect", reply))
+	if reply == nil {
+		return true
 	}
-	return reply == nil
+	refused := s.refuse("connect", reply)
+	s.over = s.listener.TLS.mode() == TLSImplicit && s.conn == s.raw // where a word in clear is none
+	s.end(refused)
+	return false
 }

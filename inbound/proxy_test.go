@@ -1,14 +1,19 @@
 package inbound_test
 
 import (
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pires/go-proxyproto"
 
 	"postrider/inbound"
+	"postrider/inbound/auth"
 	"postrider/relay"
 )
 
@@ -186,6 +191,50 @@ func TestXClient(t *testing.T) {
 	if o := h.spool.all()[0].Origin; o.Client.String() != "2001:db8::9" || o.User != "user@example" || o.Greeting != "real.example" {
 		t.Errorf("origin %+v", o)
 	}
+}
+
+// TestNoWordInClear: who is one too many behind a balancer of TLS connections is told nothing before there is TLS.
+func TestNoWordInClear(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.options.Listeners[0].ProxyProtocol = loopback
+	h.options.Listeners[0].TLS, _ = certificate(t, inbound.TLSImplicit)
+	h.options.Limits.ConnectionsPerClient = 1
+	h.open().run()
+	first := h.dial()
+	first.send("PROXY TCP4 192.0.2.9 127.0.0.1 1000 465\r\n")
+	for len(h.observer.AllRefused()) == 0 {
+		c := h.dial()
+		c.send("PROXY TCP4 192.0.2.9 127.0.0.1 1000 465\r\n")
+		c.conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		if got, _ := io.ReadAll(c.conn); len(got) > 0 {
+			t.Fatalf("got %q, want nothing", got)
+		}
+	}
+}
+
+// TestXClientForgetsFailure: that one client could not be heard is not held against the next.
+func TestXClientForgetsFailure(t *testing.T) {
+	t.Parallel()
+	service := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(service.Close)
+	h := newHouse(t)
+	h.options.Listeners[0].Auth = inbound.AuthOptional
+	h.options.Listeners[0].XClient = loopback
+	h.options.Users.HTTP = &auth.HTTPOptions{URL: service.URL}
+	h.open().run()
+	h.spool.excuse()
+	h.greeted().talk(`
+		C: AUTH PLAIN AGFubgBzZWNyZXQ=
+		S: 454 4.7.0 Temporary authentication failure
+		C: MAIL FROM:<a@example.com>
+		S: 451 4.7.0 Not authenticated, which failed for now, try again later
+		C: XCLIENT ADDR=192.0.2.9
+		S: 220 mx.example.com ESMTP Postrider
+		C: HELO x
+		S: 250 mx.example.com
+		C: MAIL FROM:<a@example.com>
+		S: 250 2.1.0 Ok`)
 }
 
 func TestXClientFromOthers(t *testing.T) {

@@ -17,6 +17,8 @@ type roster struct {
 	byListener map[string]int
 	byNetwork  map[netip.Prefix]int
 	byUser     map[string]int
+	// parting counts sessions that have left and are not forgotten yet.
+	parting int
 }
 
 // place is what a session counts as in the roster.
@@ -86,14 +88,25 @@ func count[K comparable](m map[K]int, key K, n int) {
 	}
 }
 
-// leave forgets a session that was taken in.
-func (r *roster) leave(s *session) {
+// leave counts a session that was taken in no more, save as one whose end is on its way until it is forgotten.
+// It says whether there is time for that: clients that let us wait for it are not to have more of us
+// than those who stay.
+func (r *roster) leave(s *session) (polite bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.sessions, s)
 	count(r.byListener, s.listener.Name, -1)
 	count(r.byNetwork, s.place.network, -1)
 	count(r.byUser, s.place.user, -1)
+	r.parting++
+	return r.parting <= r.limits.Connections
+}
+
+// forget is for a session that has left.
+func (r *roster) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.parting--
 }
 
 // networkOf is what one client is taken to own: an IPv4 address, an IPv6 /64. It is not

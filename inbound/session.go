@@ -113,12 +113,16 @@ func (s *session) turn() {
 
 // close ends the session. Its place is free before the client can know, and come again.
 func (s *session) close() {
+	defer s.free()
+	defer s.contain()
+	defer s.cut() // hangUp has done it, unless something panicked
 	s.over = true
 	s.mail.Logout() // it cannot fail
-	s.server.roster.leave(s)
-	s.hangUp() // nobody is left to tell of an error
+	defer s.server.roster.forget()
+	if s.server.roster.leave(s) {
+		s.hangUp() // nobody is left to tell of an error
+	}
 	s.transcript.End()
-	s.free()
 }
 
 // contain is deferred by what is not ours to trust. A panic ends this session, after a 451, and

@@ -41,7 +41,7 @@ func (s *session) xclient(argument string) *smtp.SMTPError {
 	}
 	s.reset()
 	*s.origin = told
-	s.greeted, s.esmtp, s.certified = false, false, false
+	s.greeted, s.esmtp, s.certified, s.unheard = false, false, false, false
 	s.identity = s.server.users.Load().Identify(told.User) // what holds for a user holds behind a filter
 	s.setProtocol()
 	if !s.settle() {
