@@ -112,16 +112,24 @@ func TestIdleCrowd(t *testing.T) {
 	each := (after - before) / int64(idle)
 	t.Logf("%d idle sessions: %d KiB each, %d MiB in all; %d sessions at work: p99 %.1f ms alone, %.1f ms among them",
 		idle, each>>10, after>>20, sessions, alone.Latency["p99"], among.Latency["p99"])
-	if !integration.Racing() && each > 48<<10 {
-		t.Errorf("an idle session costs %d bytes, want 48 KiB at most", each)
+	if !integration.Racing() && each > 24<<10 {
+		t.Errorf("an idle session costs %d bytes, want 24 KiB at most", each)
 	}
-	if slowest := among.Latency["p99"]; slowest > 20*alone.Latency["p99"]+1000 {
-		t.Errorf("p99 is %.0f ms among idle sessions, %.0f ms without", slowest, alone.Latency["p99"])
-	}
+	checkUndisturbed(t, alone, among)
 	for _, g := range guests[:10] {
 		if _, err := io.WriteString(g, "NOOP\r\n"); err != nil || g.await("250") != nil {
 			t.Errorf("an idle session is no longer served (%v)", err)
 		}
+	}
+}
+
+// checkUndisturbed compares how long the 250 took without and among other sessions. The few messages of the short form,
+// beside other tests, only show a standstill.
+func checkUndisturbed(t *testing.T, alone, among integration.LoadReport) {
+	t.Helper()
+	most := float64(scaled(20, 4))*alone.Latency["p99"] + float64(scaled(1000, 50))
+	if got := among.Latency["p99"]; got > most {
+		t.Errorf("p99 of the 250 is %.0f ms among others, %.0f ms without, want at most %.0f ms", got, alone.Latency["p99"], most)
 	}
 }
 
@@ -159,9 +167,7 @@ func TestSlowLoris(t *testing.T) {
 	if !integration.Racing() && slow >= 1000 && each > 128<<10 {
 		t.Errorf("a slow client costs %d bytes, want 128 KiB at most", each)
 	}
-	if slowest := among.Latency["p99"]; slowest > 20*alone.Latency["p99"]+1000 {
-		t.Errorf("p99 is %.0f ms among slow clients, %.0f ms without", slowest, alone.Latency["p99"])
-	}
+	checkUndisturbed(t, alone, among)
 	ids := slices.Concat(first, second)
 	awaitAll(t, ctx, sink, ids)
 	checkOnce(t, sink, ids)
