@@ -5,7 +5,8 @@ type mailbox struct{ start, end int }
 
 // mailboxes finds the addresses in the value of a field (RFC 5322 section 3.4), whatever else is
 // wrong with it: names in charsets that nobody knows, 8-bit letters, words that are no address.
-// Those are found too, such as the "root" of a program on this host.
+// Those are found too, such as the "root" of a program on this host. It is for changing them where
+// they stand; where a decision hangs on there being no others, relay.Mailboxes reads the field.
 func mailboxes(value string) []mailbox {
 	var found []mailbox
 	none := mailbox{-1, -1}
