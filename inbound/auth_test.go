@@ -342,6 +342,9 @@ func authFrom(t *testing.T) {
 	for _, test := range []struct{ header, want string }{
 		{"From: Bob <BOB@example.com>", "250"},
 		{"From: =?utf-8?q?B=C3=B6b?= <any@shop.example>, bob@example.com", "250"},
+		{"From: =?gb2312?B?1dU=?=\r\n =?koi8-r?Q?=C2?=\r\n\t<bob@example.com>", "250"},
+		{"From: B\xf6b\r\n <bob@example.com>", "250"},
+		{"From: B\xf6b <bob@example.com>,\r\n =?gb2312?B?1dU=?= <ann@example.com>", "550"},
 		{"Subject: no From", "250"},
 		{"From: ann@example.com", "550 5.7.1 From address not allowed for this user"},
 		{"From: bob@example.com\r\nFrom: ann@example.com", "550"},

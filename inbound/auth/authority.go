@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/mail"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"postrider/relay"
 )
@@ -208,17 +209,21 @@ func (a *Authority) Header(id *Identity, from []string) *relay.Reply {
 	if len(from) > 1 { // RFC 5322 section 3.6; readers differ in which one they show
 		return replyFrom.Because(fmt.Errorf("%d From fields", len(from)))
 	}
-	parsed, err := mail.ParseAddressList(from[0])
+	// In some charsets a byte and the backslash behind it are one letter, and quotes end elsewhere.
+	if !utf8.ValidString(from[0]) && strings.Contains(from[0], `\`) {
+		return replyFrom.Because(errors.New("a From field with a backslash in a charset that it does not name"))
+	}
+	listed, err := relay.Mailboxes(from[0])
 	if err != nil {
 		return replyFrom.Because(err)
 	}
-	if len(parsed) == 0 { // a group without members, whose name may look like an address
+	if len(listed) == 0 { // a group without members, whose name may look like an address
 		return replyFrom.Because(errors.New("a From field without an address"))
 	}
-	for _, p := range parsed {
-		address, err := relay.ParseAddress(p.Address)
+	for _, text := range listed {
+		address, err := relay.ParseAddress(text)
 		if err != nil || address.IsNull() || !id.Senders.Allow(address) {
-			return replyFrom.Because(fmt.Errorf("user %q may not write as <%s>", id.User, p.Address))
+			return replyFrom.Because(fmt.Errorf("user %q may not write as %q", id.User, text))
 		}
 	}
 	return nil
