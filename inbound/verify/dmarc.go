@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"errors"
-	"net/mail"
 	"strings"
 
 	"github.com/emersion/go-msgauth/dmarc"
@@ -53,11 +52,12 @@ func author(m *relay.Message) string {
 	if len(values) != 1 {
 		return ""
 	}
-	list, err := mail.ParseAddressList(strings.ToValidUTF8(values[0], "?"))
+	list, err := relay.Mailboxes(values[0])
 	if err != nil || len(list) != 1 {
 		return ""
 	}
-	return lookedUp(list[0].Address[strings.LastIndexByte(list[0].Address, '@')+1:])
+	domain := list[0][strings.LastIndexByte(list[0], '@')+1:]
+	return lookedUp(strings.ToValidUTF8(domain, "?"))
 }
 
 // lookupPolicy asks the domain, then the one that its organisation has registered. Below says

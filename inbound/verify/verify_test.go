@@ -120,6 +120,8 @@ func TestVerify(t *testing.T) {
 	t.Parallel()
 	ours := signed(t, "example.com", text("a@example.com"), dkim.CanonicalizationRelaxed)
 	theirs := signed(t, "other.example", text("a@example.com"), dkim.CanonicalizationSimple)
+	from := func(value string) string { return "From: " + value + "\r\n\r\nbody\r\n" }
+	forged := relay.Verified{SPF: "softfail", DKIM: "none", DMARC: "fail", DMARCPolicy: "reject"}
 	for _, test := range []struct {
 		name, sender, content string
 		want                  relay.Verified
@@ -137,6 +139,15 @@ func TestVerify(t *testing.T) {
 		{"strictly so", "a@soft.example", signed(t, "strict.example", text("a@strict.example"), dkim.CanonicalizationSimple), relay.Verified{SPF: "softfail", DKIM: "pass", DMARC: "pass", DMARCPolicy: "none"}},
 		{"two authors", "a@example.com", "From: a@example.com\r\n" + ours, relay.Verified{SPF: "pass", DKIM: "pass", DMARC: "permerror"}},
 		{"no author", "a@example.com", "Subject: x\r\n\r\nbody\r\n", relay.Verified{SPF: "pass", DKIM: "none", DMARC: "permerror"}},
+		{"author in any charset", "a@soft.example", from("=?gb2312?B?1dU=?= <ceo@example.com>"), forged},
+		{"author in no charset", "a@soft.example", from("=?utf-8?B??= <ceo@example.com>"), forged},
+		{"author in raw bytes", "a@soft.example", from("\"\xd5\xd5\\\"\" <ceo@example.com> (\xd5)"), forged},
+		{"local part in raw bytes", "a@soft.example", from("\xd5@example.com"), forged},
+		{"domain in raw bytes", "a@soft.example", from("ceo@\xd5.example.com"), relay.Verified{SPF: "softfail", DKIM: "none", DMARC: "fail", DMARCPolicy: "quarantine"}},
+		{"author behind a name", "a@soft.example", from("=?gb2312?Q?a=40soft.example=3E=2C?= <ceo@example.com>"), forged},
+		{"author in quotes", "a@soft.example", from("\"\xd5 <a@soft.example>\" <ceo@example.com>"), forged},
+		{"author in a group", "a@soft.example", from("=?gb2312?B?1dU=?=: \xd5 <ceo@example.com>;"), forged},
+		{"two authors of a charset", "a@soft.example", from("=?gb2312?B?1dU=?= <a@soft.example>, \xd5 <ceo@example.com>"), relay.Verified{SPF: "softfail", DKIM: "none", DMARC: "permerror"}},
 		{"no key", "a@example.com", strings.Replace(ours, "s=s1", "s=s2", 1), relay.Verified{SPF: "pass", DKIM: "permerror", DMARC: "pass", DMARCPolicy: "reject"}},
 		{"nonsense", "a@soft.example", "DKIM-Signature: hello\r\n" + text("a@soft.example"), relay.Verified{SPF: "softfail", DKIM: "permerror", DMARC: "none"}},
 	} {
