@@ -117,19 +117,14 @@ func (l *letter) recipients(all []string) ([]string, error) {
 
 // parseList reads the addresses of a field; names without a domain, such as root, among them.
 func parseList(value string) ([]string, error) {
-	list, err := mail.ParseAddressList(value)
+	all, err := relay.Mailboxes(value)
 	if err == nil {
-		var all []string
-		for _, a := range list {
-			all = append(all, a.Address)
-		}
 		return all, nil
 	}
-	var all []string
 	for part := range strings.SplitSeq(value, ",") {
 		part = strings.TrimSpace(part)
-		if one, oneErr := mail.ParseAddress(part); oneErr == nil {
-			all = append(all, one.Address)
+		if one, oneErr := relay.Mailboxes(part); oneErr == nil {
+			all = append(all, one...)
 		} else if part != "" && !strings.ContainsAny(part, " \t<>\"@:;()") {
 			all = append(all, part)
 		} else {

@@ -59,6 +59,7 @@ func TestLetterRecipients(t *testing.T) {
 		{"To: friends: a@x.test, b@x.test;\n", nil, []string{"a@x.test", "b@x.test"}, 1},
 		{"To: \"last, first\" <a@x.test>,\n b@x.test\nBcc:\n", nil, []string{"a@x.test", "b@x.test"}, 1},
 		{"To: a@x.test\nResent-To: b@x.test\nBcc: c@x.test\nResent-Bcc: d@x.test\n", nil, []string{"b@x.test", "d@x.test"}, 3},
+		{"To: =?gb2312?B?1dU=?= <a@x.test>\nCc: J\xf6rg <b@x.test>, root\n", nil, []string{"a@x.test", "b@x.test", "root"}, 2},
 		{"To: a@x.test\nCc: a@x.test\n", []string{"a@x.test"}, []string{"a@x.test"}, 2},
 	} {
 		l, err := readLetter(newMessageInput(strings.NewReader(tt.header+"\nbody"), true))
