@@ -3,8 +3,6 @@ package dkim
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"mime"
 	"net/mail"
 	"strings"
 )
@@ -166,12 +164,10 @@ func (h header) domains(name string) ([]string, error) {
 			value = h[i].value()
 		}
 	}
-	// The display name is of no interest, in whatever charset it is.
-	parser := mail.AddressParser{WordDecoder: &mime.WordDecoder{
-		CharsetReader: func(_ string, input io.Reader) (io.Reader, error) { return input, nil },
-	}}
-	unfolded := strings.NewReplacer("\r", "", "\n", "").Replace(value)
-	list, err := parser.ParseList(strings.ToValidUTF8(unfolded, "?"))
+	// The display name is of no interest, in whatever charset it is: words that are encoded (RFC 2047) stay so, which
+	// to net/mail would have to be ones that it can decode.
+	plain := strings.NewReplacer("\r", "", "\n", "", "=?", "==").Replace(value)
+	list, err := mail.ParseAddressList(strings.ToValidUTF8(plain, "?"))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrHeader, name, err)
 	}

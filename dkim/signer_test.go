@@ -171,6 +171,7 @@ func TestKeySelection(t *testing.T) {
 		{"a@example.com (b@other.example)", "example.com example.com", ""},
 		{`"a@other.example"@example.com`, "example.com example.com", ""},
 		{"=?big99?q?x?= <a@example.com>", "example.com example.com", ""},
+		{"=?utf-8?B??= <a@example.com>", "example.com example.com", ""},
 		{"J\xf6rg <a@example.com>", "example.com example.com", ""},
 		{"A\r\n\t<a@example.com>", "example.com example.com", ""},
 		{"a@example.com\r\nfrom : b@example.com", "", "2 From fields"},
