@@ -16,11 +16,14 @@ type Change struct {
 	// kept are the doors that stay, with their new manners; opened are those that came.
 	kept   map[*door]*manners
 	opened []*door
+	// undo takes back who may connect to the sockets that stay.
+	undo []func() error
 }
 
 // Prepare makes the Change to other Listeners, Users and Limits; the rest of the options stays.
-// A listener whose address is configured as before keeps its socket. The error has every fault, and
-// nothing has changed then.
+// A listener whose address is configured as before keeps its socket. Who may connect to a Unix
+// socket changes with Prepare, as the last of what can fail. The error has every fault, and nothing
+// has changed then.
 func (s *Server) Prepare(o Options) (*Change, error) {
 	next := s.options
 	next.Listeners, next.Users, next.Limits = o.Listeners, o.Users, o.Limits
@@ -31,6 +34,9 @@ func (s *Server) Prepare(o Options) (*Change, error) {
 	err := c.openUsers()
 	if err == nil {
 		err = c.openDoors()
+	}
+	if err == nil {
+		err = c.setAccess()
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("inbound: %w", err), c.Discard())
@@ -64,6 +70,26 @@ func (c *Change) openDoors() error {
 		faults = append(faults, err)
 	}
 	return errors.Join(faults...)
+}
+
+// setAccess lets in who may connect from now on to the Unix sockets that stay. One that is to be as it
+// was configured before is let alone, whatever an operator has done to it.
+func (c *Change) setAccess() error {
+	for d, m := range c.kept {
+		if d.file == nil || d.manners.Load().options.Socket == m.options.Socket {
+			continue
+		}
+		to, err := d.file.access(m.options.Socket)
+		var was access
+		if err == nil {
+			was, err = d.file.set(to)
+		}
+		if err != nil {
+			return fmt.Errorf("listener %q at %s: %w", m.options.Name, m.options.Address, err)
+		}
+		c.undo = append(c.undo, func() error { _, err := d.file.set(was); return err })
+	}
+	return nil
 }
 
 // former is the door that a listener has already: the one of its address, of its name if there
@@ -155,6 +181,9 @@ func (c *Change) names() map[*door]string {
 // Discard gives the Change up: all is as it was.
 func (c *Change) Discard() error {
 	var faults []error
+	for _, undo := range c.undo {
+		faults = append(faults, undo())
+	}
 	for _, d := range c.opened {
 		faults = append(faults, d.Close())
 	}

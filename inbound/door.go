@@ -29,6 +29,8 @@ type door struct {
 	net.Listener
 	server  *Server
 	manners atomic.Pointer[manners]
+	// file is that of a Unix socket of our own; nil for any other listener.
+	file    *socketFile
 	closing sync.Once
 	closed  chan struct{}
 }
@@ -42,9 +44,10 @@ type manners struct {
 
 func newDoor(s *Server, l Listener, limits Limits) (*door, error) {
 	bound, kept := s.options.Bound[l.Name]
+	var file *socketFile
 	if !kept || s.ran.Load() {
 		var err error
-		if bound, err = bind(l.network()); err != nil {
+		if bound, file, err = l.bind(); err != nil {
 			return nil, fmt.Errorf("listener %q at %s: %w", l.Name, l.Address, err)
 		}
 	}
@@ -52,7 +55,21 @@ func newDoor(s *Server, l Listener, limits Limits) (*door, error) {
 	if err != nil {
 		return nil, errors.Join(err, bound.Close())
 	}
+	d.file = file
 	return d, nil
+}
+
+// bind listens, for those who may connect.
+func (l Listener) bind() (net.Listener, *socketFile, error) {
+	bound, err := bind(l.network())
+	if err != nil {
+		return nil, nil, err
+	}
+	file, err := openSocket(l)
+	if err != nil {
+		return nil, nil, errors.Join(err, bound.Close())
+	}
+	return bound, file, nil
 }
 
 func newDoorAt(bound net.Listener, s *Server, l Listener, limits Limits) (*door, error) {
@@ -82,7 +99,7 @@ func (s *Server) newManners(l Listener, limits Limits) (*manners, error) {
 // listen binds without TCP keep-alive: a session has a deadline for each wait, and four system calls
 // for each connection are saved.
 func listen(network, address string) (net.Listener, error) {
-	config := net.ListenConfig{KeepAlive: -1}
+	config := net.ListenConfig{KeepAlive: -1, Control: ownersOnly}
 	return config.Listen(context.Background(), network, address)
 }
 

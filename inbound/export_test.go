@@ -22,6 +22,9 @@ func NewAt(bound net.Listener, options Options) (*Server, error) {
 	return s, nil
 }
 
+// Bind listens at an address that nobody may connect to yet.
+func Bind(network, address string) (net.Listener, error) { return bind(network, address) }
+
 // Backend gives the sessions of the server's first listener to go-smtp's server, which
 // drives them in the place of our loop.
 func Backend(s *Server) smtp.Backend {

@@ -17,8 +17,10 @@ type Listener struct {
 	Name string
 	// Address is "host:port", ":port" or "unix:/path".
 	Address string
-	TLS     TLSOptions
-	Auth    AuthMode
+	// Socket says who may connect to a Unix socket. One in Options.Bound stays as it is.
+	Socket Socket
+	TLS    TLSOptions
+	Auth   AuthMode
 	// AuthInsecure says where AUTH is to be had without TLS.
 	AuthInsecure AuthInsecure
 	Profile      Profile
@@ -111,6 +113,7 @@ func (l Listener) validate() error {
 			faults = append(faults, fmt.Errorf("discard: %q is none of %s", keyword, strings.Join(Keywords(), ", ")))
 		}
 	}
+	faults = append(faults, l.Socket.validate(l.network()))
 	_, err := newKeyring(l.TLS)
 	return errors.Join(append(faults, l.Limits.validate(), err)...)
 }
