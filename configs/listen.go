@@ -15,6 +15,7 @@ import (
 type listen struct {
 	Name          string    `yaml:"name"`
 	Address       string    `yaml:"address"`
+	Socket        socket    `yaml:"socket"`
 	Allow         []network `yaml:"allow"`
 	TLS           listenTLS `yaml:"tls"`
 	Auth          string    `yaml:"auth"`
@@ -90,7 +91,7 @@ func (f *file) composeListeners(c *Config) {
 
 func (l *listen) compose() inbound.Listener {
 	return inbound.Listener{
-		Name: l.Name, Address: l.Address, Auth: inbound.AuthMode(l.Auth), AuthInsecure: inbound.AuthInsecure(l.AuthInsecure), Profile: inbound.Profile(l.Profile),
+		Name: l.Name, Address: l.Address, Socket: l.Socket.compose(), Auth: inbound.AuthMode(l.Auth), AuthInsecure: inbound.AuthInsecure(l.AuthInsecure), Profile: inbound.Profile(l.Profile),
 		TLS:    inbound.TLSOptions{Certificates: l.TLS.pairs(), ClientCA: string(l.TLS.ClientCA), ClientSubjects: l.TLS.ClientSubjects, Mode: inbound.TLSMode(l.TLS.Mode)},
 		Strict: l.Strict, Submission: l.Submission, HideClient: l.HideClient, Discard: l.Discard,
 		ProxyProtocol: prefixes(l.ProxyProtocol), XClient: prefixes(l.XClient), MTPriority: prefixes(l.MTPriority), Limits: l.Limits.compose(),
@@ -140,6 +141,7 @@ func (l *listen) check(r *report, path string, users *users) {
 	if l.AuthInsecure != "" {
 		oneOf(r, path+".auth_insecure", l.AuthInsecure, "loopback", "never")
 	}
+	l.Socket.check(r, path+".socket", l.Address)
 	l.TLS.check(r, path+".tls")
 	l.checkSessions(r, path)
 	l.checkVerify(r, path)
