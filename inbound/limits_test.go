@@ -80,6 +80,64 @@ func TestRates(t *testing.T) {
 			S: 354 End data with <CR><LF>.<CR><LF>
 			C: .
 			S: 250 2.0.0 Ok: queued as <id>`, "recipients of client", relay.ReasonRecipientRatePerClient, inbound.Limits{RecipientRatePerClient: two}},
+		{"recipients of a user", `
+			C: MAIL FROM:<a@example.com>
+			C: RCPT TO:<b@example.org>
+			C: RCPT TO:<c@example.org>
+			C: RCPT TO:<d@example.org>
+			C: RSET
+			S: 250 2.1.0 Ok
+			S: 250 2.1.5 Ok
+			S: 250 2.1.5 Ok
+			S: 250 2.1.5 Ok
+			S: 250 2.0.0 Ok
+			C: AUTH PLAIN AGFubgBzZWNyZXQ=
+			S: 235 2.7.0 Authentication succeeded
+			C: MAIL FROM:<a@example.com>
+			S: 250 2.1.0 Ok
+			C: RCPT TO:<b@example.org>
+			S: 250 2.1.5 Ok
+			C: RSET
+			S: 250 2.0.0 Ok
+			C: MAIL FROM:<b@example.com>
+			C: RCPT TO:<b@example.org>
+			C: RCPT TO:<c@example.org>
+			S: 250 2.1.0 Ok
+			S: 250 2.1.5 Ok
+			S: 452 4.7.1 Too many recipients, try again later
+			C: BDAT 2 LAST
+			C:
+			S: 250 2.0.0 Ok: queued as <id>`, "over the rate of 2/1h for recipients of user", relay.ReasonRecipientRatePerUser, inbound.Limits{RecipientRatePerUser: two}},
+		{"recipients of a sender", `
+			C: MAIL FROM:<a@example.com>
+			S: 250 2.1.0 Ok
+			C: RCPT TO:<b@example.org>
+			S: 250 2.1.5 Ok
+			C: RSET
+			S: 250 2.0.0 Ok
+			C: MAIL FROM:<A@Example.com>
+			C: RCPT TO:<b@example.org>
+			C: RCPT TO:<c@example.org>
+			S: 250 2.1.0 Ok
+			S: 250 2.1.5 Ok
+			S: 452 4.7.1 Too many recipients, try again later
+			C: BDAT 2 LAST
+			C:
+			S: 250 2.0.0 Ok: queued as <id>
+			C: MAIL FROM:<b@example.com>
+			C: RCPT TO:<c@example.org>
+			C: RSET
+			C: MAIL FROM:<>
+			C: RCPT TO:<c@example.org>
+			C: RCPT TO:<d@example.org>
+			C: RCPT TO:<e@example.org>
+			S: 250 2.1.0 Ok
+			S: 250 2.1.5 Ok
+			S: 250 2.0.0 Ok
+			S: 250 2.1.0 Ok
+			S: 250 2.1.5 Ok
+			S: 250 2.1.5 Ok
+			S: 250 2.1.5 Ok`, "over the rate of 2/1h for recipients of sender", relay.ReasonRecipientRatePerSender, inbound.Limits{RecipientRatePerSender: two}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -159,4 +217,31 @@ func TestConnectionsPerUser(t *testing.T) {
 	third := h.greeted()
 	third.talk("C: AUTH PLAIN AGFubgBzZWNyZXQ=")
 	third.codes("235")
+}
+
+// TestRefusedRecipientsOfSenders: what is refused is not counted on the sender's meter, which
+// anybody could use up otherwise. On the client's own it is.
+func TestRefusedRecipientsOfSenders(t *testing.T) {
+	t.Parallel()
+	two := auth.Rate{N: 2, Per: time.Hour}
+	for _, test := range []struct {
+		name   string
+		limits inbound.Limits
+		want   string
+	}{
+		{"sender", inbound.Limits{RecipientRatePerSender: two}, "250 2.1.5"},
+		{"client", inbound.Limits{RecipientRatePerClient: two}, "452 4.7.1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			h.options.Limits = test.limits
+			h.policy.OnRcpt = func(_ *relay.Origin, _ *relay.Envelope, r relay.Recipient) *relay.Reply {
+				return refusedIf(r.Address.Local == "not", relay.NewReply(550, relay.EnhancedCode{5, 7, 1}, "Not you"))
+			}
+			c := h.open().run().greeted()
+			c.send("MAIL FROM:<a@example.com>\r\nRCPT TO:<not@example.org>\r\nRCPT TO:<not@example.org>\r\nRCPT TO:<b@example.org>\r\n")
+			c.codes("250", "550", "550", test.want)
+		})
+	}
 }
