@@ -140,6 +140,15 @@ func (b *box) all() []stored {
 	return b.messages
 }
 
+// empty takes all messages out.
+func (b *box) empty() []stored {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := b.messages
+	b.messages = nil
+	return all
+}
+
 // excuse says that a fault is expected.
 func (b *box) excuse() {
 	b.mu.Lock()
@@ -189,6 +198,15 @@ func write(t testing.TB, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func appendTo(t testing.TB, path, text string) {
+	t.Helper()
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, string(before)+text)
 }
 
 // usersFile writes a users file: ann may send as anybody, bob as himself and anyone at
