@@ -20,7 +20,7 @@ import (
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 
 // header2 is a version 2 header.
-func header2(t *testing.T, command proxyproto.ProtocolVersionAndCommand, client string) string {
+func header2(t testing.TB, command proxyproto.ProtocolVersionAndCommand, client string) string {
 	t.Helper()
 	h := &proxyproto.Header{Version: 2, Command: command, TransportProtocol: proxyproto.UNSPEC}
 	if client != "" {

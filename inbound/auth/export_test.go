@@ -11,3 +11,6 @@ var ParseEntry = parseEntry
 
 // ParseSecret reads a secret.
 var ParseSecret = parseSecret
+
+// Addresses are those of a directory's values that can be a sender's.
+var Addresses = addresses
