@@ -76,28 +76,41 @@ func (c *call) run(name string, args ...string) {
 	}
 }
 
+// What the clients send as the text of their messages: what is in the file, and what those that
+// compose their messages themselves are given.
+const (
+	fileBody     = "One.\r\n.\r\n..two\r\n"
+	composedBody = "one\r\n.\r\n..two\r\n"
+)
+
 // clients are programs as they come, each with no more options than what it takes to
-// name the server, its authority, and the user.
+// name the server, its authority, and the user, and with the body that must arrive. Some end it with
+// empty lines of their own.
 var clients = []struct {
 	name string
 	send func(*call)
+	body string
 }{
-	{"postfix", sendPostfix}, {"exim", sendExim}, {"swaks", sendSwaks}, {"msmtp", sendMsmtp},
-	{"python", sendPython}, {"nodemailer", sendNodemailer}, {"phpmailer", sendPHPMailer}, {"net-smtp", sendNetSMTP}, {"curl", sendCurl},
+	{"postfix", sendPostfix, "Text of the message.\r\n"}, {"exim", sendExim, fileBody}, {"swaks", sendSwaks, "hello\r\n.\r\nthere\r\n\r\n\r\n"},
+	{"msmtp", sendMsmtp, fileBody}, {"python", sendPython, fileBody}, {"nodemailer", sendNodemailer, composedBody},
+	{"phpmailer", sendPHPMailer, composedBody + "\r\n"}, {"net-smtp", sendNetSMTP, fileBody}, {"curl", sendCurl, fileBody},
+	{"javamail", nil, composedBody}, // all ways at once
 }
 
 // TestClients is the matrix of real clients: each gets its message in, in every way, and
-// it arrives behind us.
+// it arrives behind us, as it was sent and once.
 func TestClients(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, 10*time.Minute) // each way has a minute of its own, once it is its turn
-	sink := newSink(t, ctx, "127.0.0.1:0")
+	arrived := folder(t)
+	sink := newSink(t, ctx, "127.0.0.1:0", "--dir", arrived)
 	relay := newRelay(t, "")
 	dir := filepath.Dir(relay.Config)
 	ca := writeHousehold(t, dir)
 	text := fmt.Sprintf(clientsConfig, filepath.Join(dir, "data"), sink.Addr(), filepath.Join(dir, "admin.sock"))
 	write(t, relay.Config, text)
 	start(t, ctx, relay)
+	t.Cleanup(func() { checkClients(t, relay, sink, arrived) }) // when all clients are done
 	t.Run("load/starttls", func(t *testing.T) {
 		t.Parallel()
 		ctx := within(t, time.Minute)
@@ -109,8 +122,11 @@ func TestClients(t *testing.T) {
 		sendJavaMail(t, within(t, time.Minute), relay, sink, ca)
 	})
 	message := filepath.Join(dir, "message")
-	write(t, message, "From: a@example.com\r\nTo: b@example.net\r\nSubject: matrix\r\n\r\nOne.\r\n.\r\n..two\r\n")
+	write(t, message, "From: a@example.com\r\nTo: b@example.net\r\nSubject: matrix\r\n\r\n"+fileBody)
 	for _, client := range clients {
+		if client.send == nil {
+			continue
+		}
 		for _, way := range ways {
 			t.Run(client.name+"/"+way, func(t *testing.T) {
 				t.Parallel()
@@ -129,6 +145,56 @@ func TestClients(t *testing.T) {
 			})
 		}
 	}
+}
+
+// checkClients looks at all that has arrived when no more can: of each client and way one message,
+// with the body that was sent. That it arrived at all, its own test has seen.
+func checkClients(t *testing.T, relay *integration.Relay, sink *integration.Sink, dir string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the test's own has ended
+	defer cancel()
+	awaitEmpty(t, ctx, relay)
+	settled(t, ctx, relay, sink)
+	if _, err := sink.Summary(); err != nil {
+		t.Error(err)
+	}
+	for id, all := range arrivals(sink.Received()) {
+		if len(all) != 1 || all[0].Damaged {
+			t.Errorf("message %s of the load arrived %d times, damaged: %t", id, len(all), all[0].Damaged)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.eml"))
+	if err != nil || len(files) != len(sink.Received()) {
+		t.Fatalf("%d files for %d messages: %v", len(files), len(sink.Received()), err)
+	}
+	times := map[string]int{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, body, _ := strings.Cut(string(text), "\r\n\r\n")
+		from, _, _ := strings.Cut(strings.TrimPrefix(header, "X-Envelope-From: <"), ">")
+		want, known := clientsBody(from)
+		switch times[from]++; {
+		case !known: // the load's
+		case times[from] > 1:
+			t.Errorf("the message of %s arrived %d times", from, times[from])
+		case body != want:
+			t.Errorf("the message of %s has the body %q, want %q", from, body, want)
+		}
+	}
+}
+
+// clientsBody is what the sender's message says.
+func clientsBody(from string) (string, bool) {
+	for _, client := range clients {
+		for _, way := range ways {
+			if from == client.name+"."+way+"@example.com" {
+				return client.body, true
+			}
+		}
+	}
+	return "", false
 }
 
 func write(t *testing.T, path, text string) {
