@@ -159,7 +159,9 @@ func unlawful(m stored, input, said string) string {
 	if sender := m.Envelope.Sender; user == "bob" && !sender.IsNull() && !isBobs(sender) {
 		return "bob is somebody else"
 	}
-	if from := m.Fields("From"); user == "bob" && (len(from) > 1 || len(from) == 1 && !strings.Contains(strings.ToLower(from[0]), "example")) {
+	from := strings.ToLower(strings.Join(strings.Fields(strings.Join(m.Fields("From"), "\n")), ""))
+	plain := isASCII(from) && !strings.ContainsAny(from, "(\\\"") // and does not write an address in another way
+	if user == "bob" && from != "" && plain && !strings.Contains(from, "bob@example.com") && !strings.Contains(from, "@shop.example") {
 		return "bob writes as somebody else"
 	}
 	return ""
