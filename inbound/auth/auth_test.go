@@ -239,6 +239,29 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
+func TestSendersAllow(t *testing.T) {
+	t.Parallel()
+	senders := auth.Senders{"Boss@example.com", `"a b"@example.com`, "Postmaster", "@Shop.example"}
+	for address, want := range map[relay.Address]bool{
+		{Local: "bOSS", Domain: "EXAMPLE.com"}:              true,
+		{Local: "bosſ", Domain: "example.com"}:              false,
+		{Local: "boss", Domain: "example.org"}:              false,
+		{Local: "boss"}:                                     false,
+		{Local: "A B", Domain: "example.com"}:               true,
+		{Local: "a b", Domain: "shop.example"}:              true,
+		{Local: "postmaster"}:                               true,
+		{Local: "postmaster", Domain: "example.com"}:        false,
+		{Local: "@shop.example", Domain: "example.com"}:     false,
+		{Local: "x@shop.example", Domain: "example.com"}:    false,
+		{Local: "x", Domain: "www.shop.example"}:            false,
+		{Local: "boss@example.com", Domain: "evil.example"}: false,
+	} {
+		if got := senders.Allow(address); got != want {
+			t.Errorf("Allow(%s) = %v, want %v", address, got, want)
+		}
+	}
+}
+
 func TestParseRate(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
