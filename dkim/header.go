@@ -166,8 +166,8 @@ func (h header) domains(name string) ([]string, error) {
 	}
 	// The display name is of no interest, in whatever charset it is: words that are encoded (RFC 2047) stay so, which
 	// to net/mail would have to be ones that it can decode.
-	plain := strings.NewReplacer("\r", "", "\n", "", "=?", "==").Replace(value)
-	list, err := mail.ParseAddressList(strings.ToValidUTF8(plain, "?"))
+	unfolded := strings.NewReplacer("\r", "", "\n", "").Replace(value)
+	list, err := mail.ParseAddressList(strings.ReplaceAll(strings.ToValidUTF8(unfolded, "?"), "=?", "=="))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrHeader, name, err)
 	}

@@ -12,15 +12,21 @@ import (
 const (
 	lingerTimeout = time.Second
 	lingerSize    = 1 << 20
+	// hurryTimeout bounds the last words of one of too many who have been told to go.
+	hurryTimeout = 10 * time.Millisecond
 )
 
-// hangUp sends what is left to say and closes.
-func (w *wire) hangUp() error {
+// hangUp sends what is left to say and closes. Without patience it is sent all the same, as far as there is room for
+// it: it may have the 250 of a message.
+func (w *wire) hangUp(patient bool) error {
 	// The session is not counted any more, and no cut finds it: its last words have no time to wait.
 	w.limits.Idle = min(w.limits.Idle, lingerTimeout)
-	w.parting = true
+	if !patient {
+		w.limits.Idle = min(w.limits.Idle, hurryTimeout)
+	}
+	w.parting = patient
 	err := w.out.Flush()
-	if err == nil {
+	if err == nil && patient {
 		w.linger()
 	}
 	return errors.Join(err, w.conn.Close())

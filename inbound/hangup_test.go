@@ -39,6 +39,18 @@ func parting(server net.Conn, words []byte) *wire {
 	return w
 }
 
+// Where there is no patience last words are said all the same: they may have the 250 of a message.
+func TestLastWordsInHaste(t *testing.T) {
+	t.Parallel()
+	client, server := connect(t)
+	if err := parting(server, []byte(lastWords)).hangUp(false); err != nil {
+		t.Error(err)
+	}
+	if got, err := io.ReadAll(client); string(got) != lastWords || err != nil {
+		t.Errorf("got %q, %v, want %q", got, err, lastWords)
+	}
+}
+
 // Last words come whole, before the end, when they are more than the connection holds.
 func TestLastWordsComeWhole(t *testing.T) {
 	t.Parallel()
@@ -52,7 +64,7 @@ func TestLastWordsComeWhole(t *testing.T) {
 		if err == nil && n != len(words) {
 			err = io.ErrShortWrite
 		}
-		sent <- errors.Join(err, w.hangUp())
+		sent <- errors.Join(err, w.hangUp(true))
 	}()
 	got, err := io.ReadAll(client)
 	if err != nil || !bytes.Equal(got, words) {
@@ -75,7 +87,7 @@ func TestLastWordsWaitForTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		waited := !newWire(client, Limits{}, time.Now).hasInput()
-		if err := w.hangUp(); err != nil {
+		if err := w.hangUp(true); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := io.ReadAll(client); err != nil || string(got) != lastWords {
@@ -102,7 +114,7 @@ func TestLastWordsBeforeAReset(t *testing.T) {
 			server.SetReadDeadline(time.Unix(1, 0))
 		}
 		hung := make(chan error, 1)
-		go func() { hung <- w.hangUp() }()
+		go func() { hung <- w.hangUp(true) }()
 		got := make([]byte, len(lastWords))
 		if _, err := io.ReadFull(client, got); err != nil || string(got) != lastWords {
 			t.Errorf("deadline passed %t: got %q, %v, want %q", late, got, err, lastWords)
@@ -130,7 +142,7 @@ func TestLastWordsHaveAnEnd(t *testing.T) {
 	}
 	w := parting(server, words)
 	hung := make(chan error, 1)
-	go func() { hung <- w.hangUp() }()
+	go func() { hung <- w.hangUp(true) }()
 	select {
 	case err := <-hung:
 		if !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -48,8 +48,8 @@ func changedPriority(granted int8) *smtp.SMTPError {
 
 // rcptTo is RCPT. A refused recipient beside an accepted one is not counted as an error,
 // unless it is not even an address: a relay sends on what others wrote, and a client that
-// goes over the limit of recipients comes again with the rest. Both end where the limit of recipients would
-// have been reached by them alone: nobody goes on for ever with one recipient refused, or named again.
+// goes over the limit of recipients comes again with the rest. Nobody goes on for ever, though, with recipients that
+// are refused, or named again.
 func (s *session) rcptTo(argument string) *smtp.SMTPError {
 	if !s.begun {
 		return &replyNoMail
@@ -66,16 +66,20 @@ func (s *session) rcptTo(argument string) *smtp.SMTPError {
 		s.refused++
 		refused = asError(err)
 		s.deferred = s.deferred || refused.Temporary()
-		if s.accepted > 0 && s.refused <= s.limits.Recipients && refused.Code != replyRecipient.Code {
+		if s.accepted > 0 && s.refused <= s.recipientsHeard() && refused.Code != replyRecipient.Code {
 			s.errors--
 		}
 		return refused
 	}
-	if s.accepted++; s.accepted > s.limits.Recipients {
+	if s.accepted++; s.accepted > s.recipientsHeard() {
 		s.idle++
 	}
 	return &replyRecipientOk
 }
+
+// recipientsHeard is how many recipients, accepted or refused, cost a transaction nothing: with a small limit more
+// than may be accepted, for clients name what they have and learn of the limit so.
+func (s *session) recipientsHeard() int { return max(s.limits.Recipients, defaultLimits().Recipients) }
 
 // home is the domain of addresses that come without one, "" where these are refused.
 func (s *session) home() string {

@@ -89,9 +89,9 @@ func count[K comparable](m map[K]int, key K, n int) {
 }
 
 // leave counts a session that was taken in no more, save as one whose end is on its way until it is forgotten.
-// It says whether there is time for that: clients that let us wait for it are not to have more of us
+// It says whether there is patience for that: clients that let us wait for it are not to have more of us
 // than those who stay.
-func (r *roster) leave(s *session) (polite bool) {
+func (r *roster) leave(s *session) (patient bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.sessions, s)

@@ -119,9 +119,7 @@ func (s *session) close() {
 	s.over = true
 	s.mail.Logout() // it cannot fail
 	defer s.server.roster.forget()
-	if s.server.roster.leave(s) {
-		s.hangUp() // nobody is left to tell of an error
-	}
+	s.hangUp(s.server.roster.leave(s)) // nobody is left to tell of an error
 	s.transcript.End()
 }
 

@@ -252,8 +252,8 @@ func smartHosts(t *testing.T) {
 		hosts []string
 		want  string
 	}{
-		{[]string{"gone.test"}, "451 4.3.5"},
-		{[]string{"gone.test:587", "gone2.test"}, "451 4.3.5"},
+		{[]string{"gone.test"}, "451 4.4.3"},
+		{[]string{"gone.test:587", "gone2.test"}, "451 4.4.3"},
 		{[]string{"gone.test", "good.test"}, ""},
 		{[]string{"gone.test", "[192.0.2.2]:26"}, ""},
 	} {
@@ -276,7 +276,7 @@ func smartHosts(t *testing.T) {
 func smartServers(t *testing.T) {
 	bad, good := outboundtest.NewDNS(t), outboundtest.NewDNS(t, "smtp.test. 60 IN A 192.0.2.1")
 	bad.Fail("", outboundtest.Fault{Rcode: outboundtest.ServFail})
-	for _, tt := range []struct{ host, want string }{{"smtp.test", ""}, {"gone.test", "451 4.3.5"}} {
+	for _, tt := range []struct{ host, want string }{{"smtp.test", ""}, {"gone.test", "451 4.4.3"}} {
 		tr := smart(t, func(o *outbound.Options) {
 			o.Routes[0].Hosts, o.DNS.Servers = []string{tt.host}, []string{bad.Addr(), good.Addr()}
 		})

@@ -33,7 +33,7 @@ func (t *Transport) resolveSmart(ctx context.Context, r *Route) (*relay.Site, er
 		set.hosts = append(set.hosts, hostAddrs{name: host.Name, port: host.Port, preference: uint16(i), addrs: addrs})
 	}
 	if len(faults) == len(r.Hosts) {
-		return nil, saying(replyNoSmart, "Cannot look up the hosts of route %s for now", r.Name).Because(errors.Join(faults...))
+		return nil, saying(replyDNSFault, "Cannot look up the hosts of route %s for now", r.Name).Because(errors.Join(faults...))
 	}
 	now := t.o.Now()
 	return set.site(now, now.Add(siteMin)), nil

@@ -31,9 +31,11 @@ const (
 	probeMax        = 15 * time.Minute
 )
 
-// subjectNetwork is the part of an enhanced code by which the fault lies with the way to a host: no address,
-// no answer, a connection that was lost (RFC 3463 section 3.5).
-const subjectNetwork = 4
+// nobody says that the reply is our own word for a host that has no address or does not answer: X.4.1 and X.4.3 of
+// RFC 3463 section 3.5. What a next hop says has a class.
+func nobody(reply Reply) bool {
+	return reply.Class == ClassNone && (reply.Enhanced == EnhancedCode{4, 4, 1} || reply.Enhanced == EnhancedCode{4, 4, 3})
+}
 
 // open says whether traffic may pass.
 func (g *gate) open() bool { return g.failures == 0 }
@@ -52,7 +54,7 @@ func (g *gate) fail(began, now time.Time, smart bool, chance float64, reply Repl
 	first, most := probeFirst, probeMax
 	if smart && reply.Class != ClassAuth {
 		first, most = smartProbeFirst, smartProbeMax
-		if reply.Enhanced[1] == subjectNetwork {
+		if nobody(reply) {
 			most = smartProbeGone
 		}
 	}

@@ -277,7 +277,8 @@ func TestSmartHostRecovers(t *testing.T) {
 		within time.Duration
 	}{
 		{relay.NewReply(451, relay.EnhancedCode{4, 4, 1}, "connection refused"), 5 * time.Second},
-		{relay.NewReply(451, relay.EnhancedCode{4, 4, 2}, "connection closed"), 5 * time.Second},
+		{relay.NewReply(451, relay.EnhancedCode{4, 4, 2}, "lost in the middle"), time.Minute + time.Second},
+		{&relay.Reply{Code: 421, Enhanced: relay.EnhancedCode{4, 4, 1}, Text: "so it says", Class: relay.ClassHost}, time.Minute + time.Second},
 		{relay.NewReply(451, relay.EnhancedCode{4, 4, 3}, "no name server"), 5 * time.Second},
 		{relay.NewReply(421, relay.EnhancedCode{4, 3, 2}, "shutting down"), time.Minute + time.Second},
 	} {

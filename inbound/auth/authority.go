@@ -209,9 +209,10 @@ func (a *Authority) Header(id *Identity, from []string) *relay.Reply {
 	if len(from) > 1 { // RFC 5322 section 3.6; readers differ in which one they show
 		return replyFrom.Because(fmt.Errorf("%d From fields", len(from)))
 	}
-	// In some charsets a byte and the backslash behind it are one letter, and quotes end elsewhere.
-	if !utf8.ValidString(from[0]) && strings.Contains(from[0], `\`) {
-		return replyFrom.Because(errors.New("a From field with a backslash in a charset that it does not name"))
+	// In some charsets a byte and the backslash behind it are one letter, and quotes end elsewhere; in ISO-2022 and its
+	// kind, what stands between two escapes is letters, whatever it is in ASCII, and comments end elsewhere.
+	if !utf8.ValidString(from[0]) && strings.Contains(from[0], `\`) || strings.ContainsAny(from[0], "\x1b\x0e\x0f") {
+		return replyFrom.Because(errors.New("a From field in a charset that it does not name, with what means something else there"))
 	}
 	listed, err := relay.Mailboxes(from[0])
 	if err != nil {

@@ -66,6 +66,7 @@ func TestHeader(t *testing.T) {
 		"\"b\xf6b\"@shop.example":                                   false,
 		"bob@\xe9.shop.example":                                     false,
 		"\xf6 <any@sh\xf6p.example>":                                false,
+		"bob@example.com (\x1b$B((\x1b(B) <ceo@bank.example> ))))":  false, // in ISO-2022-JP the comment ends before the ceo
 		"\"\x81\\\" <ceo@bank.example>, \" <bob@example.com>":       false, // in GBK the quotes end before the ceo
 		"bob@example.com (\x81\\) <ceo@bank.example> ()":            false,
 		"\"\xc3\\\xa9\"@shop.example":                               false,
